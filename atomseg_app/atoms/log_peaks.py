@@ -1,0 +1,103 @@
+"""Blobs of one scale: Laplacian-of-Gaussian responses, their maxima, and the threshold that noise does not pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, optimize
+
+from atomseg_app.atoms.background import Grey
+
+Floats = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+class Filters:
+    """Gaussian filters of an image (y, x) through one Fourier transform; beyond its border the image is mirrored."""
+
+    def __init__(self, grey: Grey, reach_px: float) -> None:
+        self.shape = grey.shape
+        self._pad = int(np.ceil(reach_px))
+        padded = tuple(fft.next_fast_len(n + 2 * self._pad, real=True) for n in grey.shape)
+        before = self._pad
+        widths = [(before, full - n - before) for full, n in zip(padded, grey.shape, strict=True)]
+        self._padded = padded
+        self._transform = fft.rfft2(np.pad(grey, widths, mode="symmetric"), workers=-1)
+        ky, kx = 2 * np.pi * fft.fftfreq(padded[0]), 2 * np.pi * fft.rfftfreq(padded[1])
+        self._ky2, self._kx2 = (ky**2).astype(np.float32)[:, None], (kx**2).astype(np.float32)[None, :]
+
+    def _inverse(self, transform: npt.NDArray[np.complex64]) -> Grey:
+        full = fft.irfft2(transform, self._padded, workers=-1, overwrite_x=True)
+        ny, nx = self.shape
+        return np.ascontiguousarray(full[self._pad : self._pad + ny, self._pad : self._pad + nx])
+
+    def _gauss(self, scale_px: float) -> npt.NDArray[np.complex64]:
+        half = np.float32(scale_px**2 / 2)
+        return self._transform * (np.exp(-half * self._ky2) * np.exp(-half * self._kx2))
+
+    def smooth(self, scale_px: float) -> Grey:
+        """Image blurred by a Gaussian of that width."""
+        return self._inverse(self._gauss(scale_px))
+
+    def log(self, scale_px: float) -> Grey:
+        """``-t^2 Laplacian(Gaussian_t * image)``: a Gaussian of width t and height A answers with A/2 in its middle.
+
+        Scale-normalised as in Lindeberg, Int. J. Comput. Vis. 30, 79 (1998).
+        """
+        blurred = self._gauss(scale_px)
+        blurred *= np.float32(scale_px**2) * (self._ky2 + self._kx2)
+        return self._inverse(blurred)
+
+
+def maxima(response: Grey, least: float) -> tuple[Index, Index]:
+    """Rows and columns of the inner pixels above ``least`` and above their eight neighbours (ties: the first)."""
+    if min(response.shape) < 3:
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    middle = response[1:-1, 1:-1]
+    found = middle > least
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if (dy, dx) == (0, 0):
+                continue
+            other = response[1 + dy : response.shape[0] - 1 + dy, 1 + dx : response.shape[1] - 1 + dx]
+            found &= (middle > other) if (dy, dx) < (0, 0) else (middle >= other)
+    rows, cols = np.nonzero(found)
+    return rows + 1, cols + 1
+
+
+def subpixel(response: Grey, rows: Index, cols: Index) -> tuple[Floats, Floats]:
+    """Positions (x, y) of the parabolic maxima through the 3 x 3 neighbours, at most half a pixel away."""
+    r = {
+        (dy, dx): response[rows + dy, cols + dx].astype(float)
+        for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+    }  # fmt: skip
+    gx, gy = (r[0, 1] - r[0, -1]) / 2, (r[1, 0] - r[-1, 0]) / 2
+    hxx, hyy = r[0, 1] - 2 * r[0, 0] + r[0, -1], r[1, 0] - 2 * r[0, 0] + r[-1, 0]
+    hxy = (r[1, 1] - r[1, -1] - r[-1, 1] + r[-1, -1]) / 4
+    det = hxx * hyy - hxy**2
+    safe = np.where(det > 0, det, np.inf)
+    dx, dy = (hxy * gy - hyy * gx) / safe, (hxy * gx - hxx * gy) / safe
+    return cols + np.clip(dx, -0.5, 0.5), rows + np.clip(dy, -0.5, 0.5)
+
+
+def weak_curvature(smooth: Grey, rows: Index, cols: Index, scale_px: float) -> Floats:
+    """``-2 t^2`` times the Hessian's eigenvalue nearest to a valley: the LoG response for a round blob, 0 on a ridge."""
+    r = {
+        (dy, dx): smooth[rows + dy, cols + dx].astype(float)
+        for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+    }  # fmt: skip
+    hxx, hyy = r[0, 1] - 2 * r[0, 0] + r[0, -1], r[1, 0] - 2 * r[0, 0] + r[-1, 0]
+    hxy = (r[1, 1] - r[1, -1] - r[-1, 1] + r[-1, -1]) / 4
+    return np.asarray(-2 * scale_px**2 * ((hxx + hyy) / 2 + np.hypot((hxx - hyy) / 2, hxy)))
+
+
+def noise_threshold(false_alarms: float, area_px: float, wave_number: float) -> float:
+    """Height, in standard deviations, that maxima of pure noise exceed ``false_alarms`` times in ``area_px`` pixels.
+
+    Expected number of maxima of a Gaussian field above u (Adler, The Geometry of Random Fields, 1981):
+    ``area k^2 / 2 (2 pi)^(-3/2) u exp(-u^2 / 2)`` with the field's rms wave number ``k`` (rad/px).
+    """
+    scale = area_px * wave_number**2 / 2 * (2 * np.pi) ** -1.5
+    if scale * np.exp(-0.5) <= false_alarms:
+        return 1.0
+    return float(optimize.brentq(lambda u: scale * u * np.exp(-u * u / 2) - false_alarms, 1.0, 40.0))
