@@ -1,0 +1,67 @@
+"""A workspace of the window: one tab with its data, view and forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from atomseg_app.data import Data
+from atomseg_app.gui.context import Context
+
+
+@dataclass(frozen=True)
+class TourStep:
+    """One stop of the guided tour: the widget it points at and what there is to know, in a sentence or two."""
+
+    widget: QWidget
+    title: str
+    text: str
+
+
+class Tab(QWidget):
+    """Base of every workspace. ``changed`` says that the project differs from what was saved, beyond the undo stack."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    changed = Signal()
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.context = context
+        self.setObjectName(f"workspace.{self.name}")
+        self.setAccessibleName(self.title)
+
+    def register_actions(self) -> None:
+        """Add this workspace's actions to the registry; called once, when the window is built."""
+
+    def accepts(self, item: Data) -> bool:
+        """Whether this workspace can show ``item``."""
+        raise NotImplementedError
+
+    def add_item(self, item: Data) -> None:
+        """Show one more item. Opening is no undo step."""
+        raise NotImplementedError
+
+    def is_empty(self) -> bool:
+        """Whether nothing is open here."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Close everything (another project is coming)."""
+        raise NotImplementedError
+
+    def save_state(self) -> tuple[dict[str, Any], list[Data]]:
+        """JSON-able state and the data it speaks of, for the project file and the journal; quick, no copies."""
+        raise NotImplementedError
+
+    def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
+        """Inverse of :meth:`save_state`, on an empty workspace."""
+        raise NotImplementedError
+
+    def tour(self) -> list[TourStep]:
+        """At most seven stops of the guided tour."""
+        return []
