@@ -1,0 +1,286 @@
+"""Many files, one operation: where results go, what one file's run writes, and the line it adds to the summary.
+
+The window, the command line and its worker processes share these functions. A *runner* takes the tasks and yields a
+summary row for each as it finishes; :func:`run_here` and :func:`run_in_processes` are the runners there are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from atomseg_app import operations
+from atomseg_app.data import Columns, Data, Image, ImageSeries
+from atomseg_app.errors import FileError, UserError
+from atomseg_app.operations import Report
+
+SUMMARY_NAME = "columns_summary.csv"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that a run on one input writes."""
+
+    csv: Path
+    json: Path
+    figure: Path
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """One input file and all that its run needs; crosses to worker processes."""
+
+    path: Path
+    outputs: Outputs
+    operation: str
+    parameters: Mapping[str, Any]
+    dataset: str | None = None
+    columns_csv: Path | None = None
+    pixel_size_nm: float | None = None
+    figure: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """What the summary says of one file; None where not known. ``error`` is empty where all went well."""
+
+    file: str
+    columns: int | None = None
+    mean_spacing_nm: float | None = None
+    mean_spacing_px: float | None = None
+    median_error_pm: float | None = None
+    seconds: float | None = None
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+Runner = Callable[[Sequence[FileTask]], Iterator[SummaryRow]]
+
+
+def output_paths(
+    inputs: Sequence[Path], out_dir: Path | None = None, roots: Sequence[Path] | None = None
+) -> list[Outputs]:
+    """Where the results of each input go: beside it, or under ``out_dir`` at its path relative to its root.
+
+    Roots default to the folder that all inputs share. Inputs that differ in their extension alone keep it in their
+    results' names. Raises UserError for two inputs that would still write the same file.
+    """
+    absolute = [Path(os.path.abspath(path)) for path in inputs]
+    if roots is None:
+        shared = Path(os.path.commonpath([path.parent for path in absolute])) if absolute else Path()
+        roots = [shared] * len(absolute)
+    places = [
+        path.parent if out_dir is None else out_dir / path.parent.relative_to(os.path.abspath(root))
+        for path, root in zip(absolute, roots, strict=True)
+    ]
+    # Compared without case, as some file systems do.
+    stems = [str(place / path.stem).casefold() for place, path in zip(places, absolute, strict=True)]
+    taken = Counter(stems)
+    names = [path.stem if taken[stem] == 1 else path.name for path, stem in zip(absolute, stems, strict=True)]
+    results = [
+        Outputs(*(place / f"{name}_columns{end}" for end in (".csv", ".json", ".png")))
+        for place, name in zip(places, names, strict=True)
+    ]
+    seen: dict[str, Path] = {}
+    for path, result in zip(absolute, results, strict=True):
+        other = seen.setdefault(str(result.csv).casefold(), path)
+        if other != path:
+            raise UserError(f"{other} and {path} would both write {result.csv}; run them apart.")
+    return results
+
+
+def process_one(task: FileTask, report: Report) -> tuple[Columns, SummaryRow]:
+    """Read the file, run the operation on every image in it, write table, history and figure.
+
+    Raises UserError (unreadable file, existing result, nothing that the operation takes) and Cancelled.
+    """
+    from atomseg_app.io import files, tables
+
+    start = time.perf_counter()
+    if not task.overwrite:
+        written = (task.outputs.csv, task.outputs.json, *((task.outputs.figure,) if task.figure else ()))
+        for path in written:
+            if path.exists():
+                raise FileError(f"{path} is already there; --overwrite replaces it.")
+    operation = operations.get(task.operation)
+    data = files.read(task.path, task.dataset, report)
+    if task.pixel_size_nm is not None and isinstance(data, Image | ImageSeries):
+        data = data.with_pixel_size(task.pixel_size_nm)
+    images = images_of(data, task.path)
+    given = tables.read_csv(task.columns_csv, images[0]) if task.columns_csv else None
+    parameters = operation.parse(task.parameters)
+    found = run_on_images(operation, images, given, parameters, report)
+    tables.write_csv(found, task.outputs.csv)
+    tables.write_history(found, task.outputs.json)
+    if task.figure:
+        from atomseg_app import figure
+
+        figure.write_figure(images[0], found, task.outputs.figure)
+    row = replace(summary_row(found), file=str(task.path), seconds=round(time.perf_counter() - start, 3))
+    return found, row
+
+
+def images_of(data: Data, path: Path) -> tuple[Image, ...]:
+    """Images of what a file holds: itself, or its frames. Raises UserError for a volume or a table."""
+    if isinstance(data, Image):
+        return (data,)
+    if isinstance(data, ImageSeries):
+        return tuple(data.frame(index) for index in range(len(data.values)))
+    raise UserError(f"{path} holds a {data.kind}, not an image; choose another dataset with --dataset.")
+
+
+def run_on_images(
+    operation: operations.Operation,
+    images: Sequence[Image],
+    given: Columns | None,
+    parameters: operations.Parameters,
+    report: Report,
+) -> Columns:
+    """Run an operation that gives columns on each image; one table with the frame's number and ids of its own."""
+    parts = []
+    for index, image in enumerate(images):
+        share = report.part(index / len(images), (index + 1) / len(images))
+        inputs: tuple[Data, ...] = (image,) if given is None else (image, _of_frame(given, index, len(images)))
+        columns = operations.run(operation, inputs, parameters, share)
+        if not isinstance(columns, Columns):
+            raise UserError(f"{operation.name} gives {columns.kind}, not columns; it cannot be run on files this way.")
+        parts.append(columns)
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _of_frame(columns: Columns, frame: int, frames: int) -> Columns:
+    """The columns of one frame of a series; all of them where there is but one image."""
+    return columns if frames == 1 else replace(columns, table=columns.table[columns.table["frame"] == frame])
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """Tables of the frames of a series as one, with new ids; the history tells the whole time and every note."""
+    tables = []
+    for frame, part in enumerate(parts):
+        table = part.table.copy()
+        table["frame"] = frame
+        tables.append(table)
+    table = np.concatenate(tables)
+    table["column_id"] = np.arange(len(table))
+    steps = [part.history[-1] for part in parts]
+    notes = tuple(dict.fromkeys(note for step in steps for note in step.notes))
+    step = replace(steps[-1], seconds=round(sum(step.seconds for step in steps), 3), notes=notes)
+    metadata = {key: value for key, value in parts[0].metadata.items() if key != "frame"}
+    return replace(parts[0], table=table, metadata=metadata, history=(*parts[0].history[:-1], step))
+
+
+def summary_row(columns: Columns) -> SummaryRow:
+    """Count, mean nearest-neighbour spacing and median error of a table, for the summary."""
+    scale = np.array([size if size is not None else np.nan for size in columns.pixel_size_nm[::-1]])
+    errors = np.stack([columns.table["x_err_px"], columns.table["y_err_px"]], axis=1) * scale * 1000
+    return SummaryRow(
+        file=columns.source.path,
+        columns=len(columns),
+        mean_spacing_nm=_mean(nearest_px(columns, scale)) if columns.calibrated else None,
+        mean_spacing_px=_mean(nearest_px(columns)),
+        median_error_pm=_median(np.sqrt((errors**2).mean(axis=1))),
+        notes=tuple(note for step in columns.history for note in step.notes),
+    )
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _median(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
+
+
+def nearest_px(columns: Columns, scale: npt.ArrayLike = (1.0, 1.0)) -> npt.NDArray[np.float64]:
+    """Distance (n,) of each column to its nearest in the same frame, in pixels times ``scale`` (x, y); inf if alone."""
+    distance = np.full(len(columns), np.inf)
+    points = columns.xy_px * np.asarray(scale)
+    for frame in np.unique(columns.table["frame"]):
+        rows = np.flatnonzero(columns.table["frame"] == frame)
+        distance[rows] = _nearest(points[rows])
+    return distance
+
+
+def _nearest(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Nearest-neighbour distance (n,) of points (n, 2): sweep along the longer axis until no pair can be nearer."""
+    along = int(np.argmax(np.ptp(points, axis=0)))
+    order = np.argsort(points[:, along], kind="stable")
+    ordered = points[order]
+    nearest = np.full(len(points), np.inf)
+    for step in range(1, len(points)):
+        gap = ordered[step:] - ordered[:-step]
+        if (gap[:, along] >= np.maximum(nearest[step:], nearest[:-step])).all():
+            break
+        length = np.hypot(gap[:, 0], gap[:, 1])
+        nearest[step:] = np.minimum(nearest[step:], length)
+        nearest[:-step] = np.minimum(nearest[:-step], length)
+    result = np.empty_like(nearest)
+    result[order] = nearest
+    return result
+
+
+def attempt(task: FileTask, report: Report) -> SummaryRow:
+    """:func:`process_one`, with what goes wrong as the row's error: one file's failure never ends a batch."""
+    start = time.perf_counter()
+    try:
+        return process_one(task, report)[1]
+    except UserError as problem:
+        error = str(problem)
+    except MemoryError:
+        error = f"{task.path} needs more memory than there is; search a part of it (--region-px)."
+    except Exception as problem:  # the one place where a defect becomes a failed file
+        logging.getLogger("atomseg").error("%s failed", task.path, exc_info=problem)
+        error = f"{task.path}: internal error ({type(problem).__name__}: {problem}); please report it with the log."
+    return SummaryRow(str(task.path), seconds=round(time.perf_counter() - start, 3), error=error)
+
+
+def attempt_quietly(task: FileTask) -> SummaryRow:
+    """:func:`attempt` without a report, as worker processes call it."""
+    return attempt(task, Report())
+
+
+def run_here(tasks: Sequence[FileTask], report: Callable[[FileTask], Report]) -> Iterator[SummaryRow]:
+    """Runner of this process, one file after another."""
+    for task in tasks:
+        yield attempt(task, report(task))
+
+
+def run_in_processes(tasks: Sequence[FileTask], jobs: int) -> Iterator[SummaryRow]:
+    """Runner of ``jobs`` worker processes, rows as they come; a worker that dies fails only its file."""
+    from atomseg_app.pool import Died, run_in_pool
+
+    for task, row in run_in_pool(attempt_quietly, tasks, jobs):
+        if isinstance(row, Died):
+            row = SummaryRow(str(task.path), error=f"{task.path}: its worker process ended ({row.reason}).")
+        yield row
+
+
+def summary_text(rows: Sequence[SummaryRow]) -> str:
+    """Summary of a batch as CSV; texts that a spreadsheet would take for a formula are quoted with an apostrophe."""
+    names = [field.name for field in fields(SummaryRow) if field.name != "notes"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        writer.writerow(["" if v is None else harmless(v) if isinstance(v, str) else repr(v) for v in values])
+    return out.getvalue()
+
+
+def harmless(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,158 @@
+"""The operations as commands: ``atomseg find-columns``, ``info``, ``doctor``, ``bench``.
+
+Commands and options come from the operations' declarations, so that ``--help`` and completion import neither torch
+nor a file reader. Exit codes: 0 all done, 1 some or all failed, 2 usage, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from atomseg_app import __version__, operations
+from atomseg_app.commands.options import model_options
+from atomseg_app.errors import Cancelled, UserError
+from atomseg_app.operations import Operation
+
+DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line (default: the program's arguments) and return its exit code."""
+    try:
+        make_app()(argv, prog_name="atomseg")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except UserError as problem:
+        typer.echo(f"atomseg: {problem}", err=True)
+        return FAILED
+    except (KeyboardInterrupt, Cancelled):
+        typer.echo("atomseg: cancelled", err=True)
+        return CANCELLED
+    except BrokenPipeError:  # the reader of our output is gone: nothing to say, and nobody to say it to
+        sys.stdout = None
+        return FAILED
+    return DONE
+
+
+def make_app() -> typer.Typer:
+    """The command line: fixed commands, and one for each operation on files."""
+    app = typer.Typer(
+        name="atomseg",
+        help="Atomic columns of microscope images as numbers. Without a command the window opens with 'main.py'.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_program)
+    for operation in operations.all_operations().values():
+        app.command(operation.name, help=operation.description)(_operation_command(operation))
+    app.command("info")(_info)
+    app.command("doctor")(_doctor)
+    app.command("bench")(_bench)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"atomseg {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before any command; the eager ones have run when this is called."""
+
+
+def _operation_command(operation: Operation) -> Callable[..., None]:
+    """Function whose signature is the command's: files, the operation's parameters, what is done with results."""
+    needs_columns = operation.inputs == ("image", "columns")
+
+    def command(**values: Any) -> None:
+        from atomseg_app.commands.run_files import RunOptions, run_files
+
+        options = RunOptions(
+            **{name: values.pop(name, None) for name in ("output", "pixel_size_nm", "dataset", "columns")},
+            **{name: values.pop(name) for name in ("figure", "overwrite", "jobs")},
+        )
+        arguments = values.pop("files")
+        try:
+            operation.parse(values)
+        except UserError as problem:
+            raise typer.BadParameter(str(problem)) from None
+        raise typer.Exit(run_files(operation, arguments, values, options))
+
+    shared = _file_options(needs_columns)
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*shared[:1], *model_options(operation.parameters), *shared[1:]]
+    )
+    return command
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value} is no pixel size; give a positive number of nm.")
+    return value
+
+
+def _file_options(needs_columns: bool) -> list[inspect.Parameter]:
+    """Parameters that every operation on files has."""
+
+    def option(name: str, kind: Any, default: Any, *flags: str, help: str, **more: Any) -> inspect.Parameter:
+        annotation = Annotated[kind, typer.Option(*flags, help=help, **more)]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    files = typer.Argument(help="Image files, folders, or globs.", show_default=False)
+    table = option("columns", Path, ..., "--columns", help="CSV of the columns to start from.", exists=True)
+    return [
+        inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[list[str], files]),
+        *([table] if needs_columns else []),
+        option("pixel_size_nm", float | None, None, "--pixel-size-nm", callback=_positive,
+               help="Size of a pixel in nm, instead of what the file says."),
+        option("dataset", str | None, None, "--dataset",
+               help="Which dataset, in files that hold several ('atomseg info' lists them)."),
+        option("output", Path | None, None, "-o", "--output", file_okay=False,
+               help="Folder for the results; they go beside each input without it."),
+        option("figure", bool, False, "--figure", help="Also write a PNG of the image with its columns."),
+        option("overwrite", bool, False, "--overwrite", help="Replace existing results."),
+        option("jobs", int, 1, "--jobs", "-j", min=1, help="Files worked on at once, each in its own process."),
+    ]  # fmt: skip
+
+
+def _info(
+    files: Annotated[list[str], typer.Argument(help="Files, folders, or globs.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """What files hold: datasets, shapes, pixel sizes; or why they cannot be used."""
+    from atomseg_app.commands.info import print_info
+
+    raise typer.Exit(print_info(files, as_json=as_json))
+
+
+def _doctor() -> None:
+    """Versions, devices, folders: what to send along with a question."""
+    from atomseg_app import doctor
+
+    raise typer.Exit(doctor.main())
+
+
+def _bench(
+    name: Annotated[str, typer.Argument(help="columns, detection, readers, window, or all.", show_default=False)],
+) -> None:
+    """Measure and print the figures that the README quotes."""
+    from atomseg_app.benchmarks.command import run_benchmark
+
+    raise typer.Exit(run_benchmark(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""``atomseg info``: what files hold, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import typer
+
+from atomseg_app.commands.inputs import collect
+from atomseg_app.errors import UserError
+from atomseg_app.io.files import DatasetInfo, inspect
+
+
+def print_info(arguments: Sequence[str], *, as_json: bool) -> int:
+    """Print the datasets of each file; returns 1 if any file cannot be used."""
+    found = collect(arguments)
+    known: dict[str, tuple[DatasetInfo, ...]] = {}
+    errors = dict(found.problems)
+    for path in found.paths:
+        try:
+            known[str(path)] = inspect(path)
+        except UserError as problem:
+            errors[str(path)] = str(problem)
+    refused = [name for name, datasets in known.items() if all(info.refusal for info in datasets)]
+    if as_json:
+        report = {name: {"datasets": [asdict(info) for info in datasets]} for name, datasets in known.items()}
+        typer.echo(json.dumps({**report, **{n: {"error": e} for n, e in errors.items()}}, indent=2, default=str))
+    else:
+        for name, datasets in known.items():
+            typer.echo(name)
+            for info in datasets:
+                typer.echo(f"  {_line(info)}")
+        for error in errors.values():
+            typer.echo(f"atomseg: {error}", err=True)
+    return 1 if errors or refused else 0
+
+
+def _line(info: DatasetInfo) -> str:
+    """One dataset in words."""
+    shape = " x ".join(map(str, info.shape))
+    text = f"{info.name + ': ' if info.name else ''}{info.kind}, {shape}, {info.dtype}"
+    if info.refusal:
+        return f"{text}; {info.refusal}"
+    sizes = dict.fromkeys(f"{size:.6g} nm" if size is not None else "unknown" for size in info.pixel_size_nm)
+    tilts = info.tilt_deg
+    tilt = f", tilt {min(tilts):g} to {max(tilts):g} degrees" if tilts else ""
+    return f"{text}, pixel size {' x '.join(sizes)}{tilt}"
