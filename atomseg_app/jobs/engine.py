@@ -1,0 +1,248 @@
+"""Jobs of the window: a queue in front of the compute process, with all news delivered in the window's thread.
+
+The only module of this package that knows Qt.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+
+from atomseg_app.data import Array
+from atomseg_app.errors import Cancelled
+from atomseg_app.jobs.failures import Failure, TaskFailed, from_exception
+from atomseg_app.jobs.host import Host
+from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.operations import Report
+
+OnDone = Callable[[TaskResult], None]
+OnFailed = Callable[[Job], None]
+OnPreview = Callable[[str, Array], None]
+
+_KEPT_JOBS = 200
+
+
+@dataclass
+class _News:
+    """What has happened to a job since its news was last delivered; of what repeats, only the latest."""
+
+    began: bool = False
+    progress: tuple[float, str, str] | None = None
+    lines: list[str] = field(default_factory=list)
+    previews: dict[str, Array] = field(default_factory=dict)
+    outcome: TaskResult | Failure | Cancelled | None = None
+
+
+class _Run(QRunnable):
+    """A job in the pool: runs its task, and gathers news until the window's thread has time for it."""
+
+    def __init__(self, job: Job, task: Task, host: Host, wake: Callable[[_Run], None]) -> None:
+        super().__init__()
+        self.setAutoDelete(False)
+        self.job = job
+        self.on_done: OnDone | None = None
+        self.on_failed: OnFailed | None = None
+        self.on_preview: OnPreview | None = None
+        self._task, self._host, self._wake = task, host, wake
+        self._lock = threading.Lock()
+        self._news: _News | None = None
+
+    def run(self) -> None:
+        """Run the task; called in a thread of the pool."""
+        with self._latest() as news:
+            news.began = True
+        report = Report(
+            lambda fraction, message: self._progressed(fraction, message, report.facts.device),
+            self._logged,
+            self._previewed,
+            self.job.cancelling.is_set,
+        )
+        outcome: TaskResult | Failure | Cancelled
+        try:
+            outcome = self._host.run(self._task, report)
+        except Cancelled as cancelled:
+            outcome = cancelled
+        except TaskFailed as failed:
+            outcome = failed.failure
+        except Exception as problem:  # noqa: BLE001 - a defect of the host must not leave a job running for ever
+            outcome = from_exception(self.job.title, problem)
+        with self._latest() as news:
+            news.outcome = outcome
+            if news.progress is None:
+                news.progress = (-1.0, "", report.facts.device)
+
+    def take(self) -> _News:
+        """The news since the last call; called in the window's thread."""
+        with self._lock:
+            news, self._news = self._news, None
+        return news or _News()
+
+    @contextmanager
+    def _latest(self) -> Iterator[_News]:
+        """The news not yet taken; the window's thread is woken once for all that gathers until it takes them."""
+        with self._lock:
+            wake = self._news is None
+            self._news = self._news or _News()
+            yield self._news
+        if wake:
+            self._wake(self)
+
+    def _progressed(self, fraction: float, message: str, device: str) -> None:
+        with self._latest() as news:
+            news.progress = (fraction, message, device)
+
+    def _logged(self, level: str, text: str) -> None:
+        with self._latest() as news:
+            news.lines.append(text if level == "info" else f"{level}: {text}")
+
+    def _previewed(self, name: str, array: Array) -> None:
+        with self._latest() as news:
+            news.previews[name] = array
+
+
+class JobEngine(QObject):
+    """Queue of jobs for one device (one compute process). Everything but the computing happens in the window's thread.
+
+    ``job_added``, ``job_changed`` (progress, log, device, state) and ``job_finished`` carry the :class:`Job`.
+    """
+
+    job_added = Signal(object)
+    job_changed = Signal(object)
+    job_finished = Signal(object)
+    _woken = Signal(object)
+
+    def __init__(self, host: Host | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._host = host or Host()
+        self._pool = QThreadPool()
+        self._pool.setMaxThreadCount(1)
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, Job] = {}
+        self._runs: dict[int, _Run] = {}
+        self._closed = False
+        self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the compute process, None while there is none."""
+        return self._host.pid
+
+    def start(self) -> None:
+        """Start the compute process in a thread; call it once the window is shown."""
+        self._pool.start(self._host.start)
+
+    def submit(
+        self,
+        task: Task,
+        title: str,
+        on_done: OnDone | None = None,
+        on_failed: OnFailed | None = None,
+        on_preview: OnPreview | None = None,
+    ) -> Job:
+        """Queue a task. Callbacks run in the window's thread; ``on_failed`` is called for a cancelled job, too.
+
+        Files are opened and tables written before operations that are still waiting, so that a long queue of
+        measurements does not keep the user from looking at another file.
+        """
+        if self._closed:
+            raise RuntimeError("the job engine is shut down")
+        job = Job(next(self._numbers), title, task)
+        run = _Run(job, task, self._host, self._woken.emit)
+        run.on_done, run.on_failed, run.on_preview = on_done, on_failed, on_preview
+        self._jobs[job.id], self._runs[job.id] = job, run
+        self._forget_old()
+        self.job_added.emit(job)
+        self._pool.start(run, 0 if task.name == "operation" else 1)
+        return job
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel a job: at once if it waits, else as soon as it stops by itself or its process has been ended."""
+        run = self._runs.get(job_id)
+        if run is None:
+            return
+        run.job.cancelling.set()
+        if self._pool.tryTake(run):
+            self._finish(run, Cancelled())
+        else:
+            run.job.message = "Cancelling…"
+            self.job_changed.emit(run.job)
+
+    def jobs(self) -> list[Job]:
+        """All jobs that are still known, oldest first."""
+        return list(self._jobs.values())
+
+    def active(self) -> list[Job]:
+        """Jobs that wait or run, oldest first."""
+        return [run.job for run in self._runs.values()]
+
+    def shutdown(self) -> None:
+        """Cancel everything and end the compute process at once; returns when nothing is left running."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pool.clear()
+        self._host.close()
+        self._pool.waitForDone()
+        for run in list(self._runs.values()):
+            run.job.cancelling.set()
+            run.job.end("cancelled")
+            del self._runs[run.job.id]
+            self.job_finished.emit(run.job)
+
+    @Slot(object)
+    def _deliver(self, run: _Run) -> None:
+        if run.job.id not in self._runs:  # shut down meanwhile
+            return
+        news, job = run.take(), run.job
+        if news.began:
+            job.begin()
+        if news.progress is not None:
+            fraction, message, device = news.progress
+            job.device = device
+            if fraction >= 0:
+                job.fraction = fraction
+                job.message = job.message if job.cancelling.is_set() else message
+        for line in news.lines:
+            job.add_line(line)
+        if run.on_preview is not None:
+            for name, array in news.previews.items():
+                run.on_preview(name, array)
+        if news.outcome is None:
+            self.job_changed.emit(job)
+        else:
+            self._finish(run, news.outcome)
+
+    def _finish(self, run: _Run, outcome: TaskResult | Failure | Cancelled) -> None:
+        job = run.job
+        del self._runs[job.id]
+        job.versions = self._host.versions
+        if isinstance(outcome, TaskResult):
+            job.fraction = 1.0
+            job.end("done")
+        elif isinstance(outcome, Failure):
+            job.error, job.details = outcome.sentence, outcome.details
+            job.add_line(f"error: {outcome.sentence}")
+            job.end("failed")
+        else:
+            job.end("cancelled")
+        self.job_changed.emit(job)
+        try:
+            if isinstance(outcome, TaskResult):
+                if run.on_done is not None:
+                    run.on_done(outcome)
+            elif run.on_failed is not None:
+                run.on_failed(job)
+        finally:
+            self.job_finished.emit(job)
+
+    def _forget_old(self) -> None:
+        """Keep the last finished jobs only."""
+        finished = [job_id for job_id, job in self._jobs.items() if job.finished]
+        for job_id in finished[: max(0, len(finished) - _KEPT_JOBS)]:
+            del self._jobs[job_id]

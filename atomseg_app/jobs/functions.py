@@ -1,0 +1,99 @@
+"""The functions behind the tasks of :mod:`atomseg_app.jobs.tasks`; heavy libraries are imported where they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+from atomseg_app import operations
+from atomseg_app.data import Columns
+from atomseg_app.errors import UserError
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.operations import Report
+
+EXPORT_FORMATS = {"csv": "write_csv", "json": "write_json", "xyz": "write_xyz", "atomap-hdf5": "write_atomap_hdf5"}
+"""Format of the ``export`` task to writer in :mod:`atomseg_app.io.tables`."""
+
+
+def run_operation(task: Task, report: Report) -> TaskResult:
+    """Run a registered operation: arguments ``operation`` and ``parameters``."""
+    operation = operations.get(task.arguments["operation"])
+    parameters = operation.parse(task.arguments.get("parameters", {}))
+    return TaskResult(items=(operations.run(operation, task.inputs, parameters, report),))
+
+
+def inspect_file(task: Task, report: Report) -> TaskResult:
+    """Datasets of the file ``path`` as a list of dictionaries, without loading them."""
+    from atomseg_app.io import files
+
+    return TaskResult([dataclasses.asdict(info) for info in files.inspect(task.arguments["path"])])
+
+
+def open_file(task: Task, report: Report) -> TaskResult:
+    """Read ``dataset`` (None: the first readable one) of the file ``path``."""
+    from atomseg_app.io import files
+
+    return TaskResult(items=(files.read(task.arguments["path"], task.arguments.get("dataset"), report),))
+
+
+def export_columns(task: Task, report: Report) -> TaskResult:
+    """Write a column table to ``path`` in ``format``; the value is the path."""
+    wanted, path = task.arguments["format"], task.arguments["path"]
+    if wanted not in EXPORT_FORMATS:
+        raise UserError(f"Columns cannot be exported as {wanted!r}; formats: {', '.join(EXPORT_FORMATS)}.")
+    (columns,) = task.inputs
+    if not isinstance(columns, Columns):
+        raise UserError(f"Only columns can be exported as a table, not {columns.kind}.")
+    tables = importlib.import_module("atomseg_app.io.tables")
+    report.progress(0, f"writing {path}")
+    getattr(tables, EXPORT_FORMATS[wanted])(columns, path)
+    return TaskResult(str(path))
+
+
+def warm_up(task: Task, report: Report) -> TaskResult:
+    """Import torch and every operation and run one kernel, so that the first job does not wait for it."""
+    import torch
+
+    for operation in operations.all_operations().values():
+        report.check()
+        operation.load()
+    return TaskResult(float((torch.ones(64, 64) @ torch.ones(64, 64)).sum()))
+
+
+def list_devices(task: Task, report: Report) -> TaskResult:
+    """Devices as dictionaries: ``name``, ``kind``, ``free_bytes``, ``capability``, ``usable`` and ``why_not``."""
+    import psutil
+    import torch
+
+    devices: list[dict[str, Any]] = [
+        {
+            "name": "CPU", "kind": "cpu", "free_bytes": psutil.virtual_memory().available,
+            "capability": f"{torch.get_num_threads()} threads", "usable": True, "why_not": "",
+        }
+    ]  # fmt: skip
+    if torch.cuda.is_available():
+        devices += [_cuda_device(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append(
+            {"name": "Apple GPU", "kind": "mps", "free_bytes": psutil.virtual_memory().available,
+             "capability": "Metal", "usable": True, "why_not": ""}
+        )  # fmt: skip
+    return TaskResult(devices)
+
+
+def _cuda_device(index: int) -> dict[str, Any]:
+    """Facts of one CUDA card; a kernel is run on it, since a card too old for this build of torch is listed too."""
+    import torch
+
+    name, (major, minor) = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    try:
+        free = torch.cuda.mem_get_info(index)[0]
+        works = (torch.ones(8, device=f"cuda:{index}") * 2).sum().item() == 16
+        why_not = "" if works else "a test kernel gave a wrong result"
+    except RuntimeError as problem:
+        free, why_not = 0, str(problem).splitlines()[0]
+    return {
+        "name": name, "kind": "cuda", "free_bytes": free, "capability": f"{major}.{minor}",
+        "usable": not why_not, "why_not": why_not,
+    }  # fmt: skip

@@ -1,0 +1,184 @@
+"""One compute process, from its start to its end, seen from the window's side."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import atomseg_app
+from atomseg_app.jobs.arrays import Segments
+from atomseg_app.jobs.transport import Channel, Message, ProtocolError
+
+LIFELINE = "ATOMSEG_LIFELINE"
+"""Environment variable with the descriptor of a pipe that ends when the window does."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_LOG_BYTES = 2 << 20
+_TAIL_BYTES = 16 << 10
+_LAST_WORDS_S = 2.0
+
+
+def worker_command() -> list[str]:
+    """Command line of a compute process: this program again where it is frozen, else this interpreter.
+
+    ``-P`` keeps the folder the user happens to be in out of the import path.
+    """
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "--worker"]
+    return [sys.executable, "-P", "-m", "atomseg_app.jobs.worker"]
+
+
+def _environment() -> dict[str, str]:
+    """Environment of a compute process: the package importable, and one thread per core that it may use."""
+    environment = dict(os.environ)
+    package_parent = str(Path(atomseg_app.__file__).resolve().parent.parent)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_parent, environment.get("PYTHONPATH", "")]))
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    for name in _THREAD_VARIABLES:
+        environment.setdefault(name, str(cores))
+    return environment
+
+
+class ComputeProcess:
+    """A started compute process. Its messages come through :attr:`events`, closed by None once it has ended.
+
+    ``ready`` is set when it takes tasks (``was_ready``) or will not any more. ``outputs`` are the array files it
+    writes, removed when it has ended. ``on_end`` is called in a private thread when it has ended and been reaped.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, outputs: Segments, on_end: Callable[[ComputeProcess], None]
+    ) -> None:
+        self.events: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self.ready = threading.Event()
+        self.was_ready = False
+        self.versions: dict[str, str] = {}
+        self.outputs = outputs
+        self.exit_code: int | None = None
+        self.damage = ""
+        self._on_end = on_end
+        self._log = log
+        self._popen, self._lifeline = self._start(command)
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self.channel = Channel(self._popen.stdout, self._popen.stdin)  # type: ignore[arg-type]
+        self._reaper = threading.Thread(target=self._reap, name="compute process end", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="compute process messages", daemon=True)
+        self._reaper.start()
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also the id of its process group."""
+        return self._popen.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended and all its messages are in the queue."""
+        return self.exit_code is not None
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        if self._popen.returncode is None:
+            self._kill_group()
+
+    def join(self, timeout_s: float = 10) -> None:
+        """Wait until it has ended."""
+        self._reader.join(timeout_s)
+
+    def log_tail(self) -> str:
+        """What it has written to its log, at most the last 16 KiB."""
+        try:
+            with self._log.open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_start if end >= self._log_start else 0, end - _TAIL_BYTES))
+                return file.read().decode(errors="replace").strip()
+        except OSError as problem:
+            return f"(the log of the compute process cannot be read: {problem})"
+
+    def _start(self, command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int | None]:
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            with contextlib.suppress(OSError):  # another window rotates it, or on Windows holds it open
+                self._log.replace(self._log.with_suffix(".1.log"))
+        environment = _environment()
+        with self._log.open("ab") as log:
+            log.write(f"--- compute process started {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            log.flush()
+            self._log_start = log.tell()
+            if sys.platform == "win32":
+                flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+                return subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment,
+                    creationflags=flags,
+                ), None  # fmt: skip
+            reading, writing = os.pipe()
+            environment[LIFELINE] = str(reading)
+            try:
+                popen = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment,
+                    pass_fds=(reading,), start_new_session=True,
+                )  # fmt: skip
+            except BaseException:
+                os.close(writing)
+                raise
+            finally:
+                os.close(reading)
+            return popen, writing
+
+    def _kill_group(self) -> None:
+        if sys.platform == "win32":
+            import psutil
+
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(self.pid).children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
+            self._popen.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says so by the second
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Wait for the end, then end what the process had started: its children may hold the pipe open.
+
+        The group's id cannot have been given to others meanwhile, as the guard is in it until it is killed here.
+        """
+        self._popen.wait()
+        self._kill_group()
+
+    def _read(self) -> None:
+        try:
+            while (message := self.channel.receive()) is not None:
+                if message.kind == "ready":
+                    self.versions = message.fields["versions"]
+                    self.was_ready = True
+                    self.ready.set()
+                else:
+                    self.events.put(message)
+        except ProtocolError as problem:
+            if self._popen.poll() is None:  # else it is cut short because the process died within it
+                self.damage = str(problem)
+                self.kill()
+        except OSError as problem:
+            self.damage = str(problem)
+        self._reaper.join(_LAST_WORDS_S)  # the pipe ends a moment before the process does
+        if self._reaper.is_alive():
+            self.kill()
+            self._reaper.join()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+        self._popen.stdin.close()  # type: ignore[union-attr]
+        self._popen.stdout.close()  # type: ignore[union-attr]
+        self.outputs.remove_all()
+        self.exit_code = self._popen.returncode
+        self.ready.set()
+        self._on_end(self)
+        self.events.put(None)

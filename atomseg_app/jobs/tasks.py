@@ -1,0 +1,87 @@
+"""What a job can be asked to do: a task is a name, JSON-able arguments and data; a result is the same.
+
+:func:`run_task` is the one entry for the compute process, the command line and tests. Functions are named by their
+import path and imported only where they run, so that the window can build tasks without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atomseg_app import operations
+from atomseg_app.data import Data
+from atomseg_app.errors import UserError
+from atomseg_app.operations import Report
+
+EXTRA_TASKS = "ATOMSEG_EXTRA_TASKS"
+"""Environment variable ``module:NAME`` naming a dictionary of further task functions, for tests and extensions."""
+
+BUILT_IN: Mapping[str, str] = {
+    "operation": "atomseg_app.jobs.functions:run_operation",
+    "inspect": "atomseg_app.jobs.functions:inspect_file",
+    "open": "atomseg_app.jobs.functions:open_file",
+    "export": "atomseg_app.jobs.functions:export_columns",
+    "warm": "atomseg_app.jobs.functions:warm_up",
+    "devices": "atomseg_app.jobs.functions:list_devices",
+}
+
+_TITLES = {
+    "inspect": "Look into file",
+    "open": "Open file",
+    "export": "Export",
+    "warm": "Prepare the compute process",
+    "devices": "List devices",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """``operation`` with arguments ``{"operation": name, "parameters": {...}}``, ``open`` with ``{"path": ...}``..."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Data, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the user knows it as."""
+        if self.name == "operation":
+            return operations.get(self.arguments["operation"]).title
+        return _TITLES.get(self.name, self.name)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """JSON-able value and data objects, either may be empty."""
+
+    value: Any = None
+    items: tuple[Data, ...] = ()
+
+
+TaskFunction = Callable[[Task, Report], TaskResult]
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def task_function(name: str) -> TaskFunction:
+    """Function of a task. Raises UserError for a name that nobody serves."""
+    if name in BUILT_IN:
+        function: TaskFunction = _load(BUILT_IN[name])
+        return function
+    extra: Mapping[str, TaskFunction] = _load(os.environ[EXTRA_TASKS]) if os.environ.get(EXTRA_TASKS) else {}
+    if name not in extra:
+        raise UserError(f"There is no task {name!r}; known: {', '.join(sorted({*BUILT_IN, *extra}))}.")
+    return extra[name]
+
+
+def run_task(task: Task, report: Report) -> TaskResult:
+    """Do a task in this process. Raises UserError, Cancelled, or whatever the function raises."""
+    report.check()
+    return task_function(task.name)(task, report)
