@@ -1,0 +1,61 @@
+"""Noise of an image as a function of its level: variance = gain · level + constant.
+
+That is Poisson noise of any detector gain and offset plus Gaussian read noise, in whatever units the file has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Floats = npt.NDArray[np.float64]
+
+_SAMPLES = 400_000
+_LEVELS = 24
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Variance ``gain * level + constant``, never below ``floor``; all in image units squared."""
+
+    gain: float
+    constant: float
+    floor: float
+
+    def variance(self, level: torch.Tensor) -> torch.Tensor:
+        """Variance at each level, same shape."""
+        return (level * self.gain + self.constant).clamp_min(self.floor)
+
+
+def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -> Noise:
+    """Noise from residuals (y, x) against a fitted level (y, x) where ``valid``.
+
+    Squared residuals are averaged in classes of equal population by level, then fitted by a straight line with the
+    weights of a variance estimate (relative error equal in all classes). A line that falls with the level is
+    replaced by a constant.
+    """
+    step = max(1, int(valid.sum()) // _SAMPLES)
+    levels = level[valid][::step].cpu().numpy().astype(np.float64)
+    squares = residual[valid][::step].cpu().numpy().astype(np.float64) ** 2
+    mean = float(squares.mean()) if len(squares) else 1.0
+    tiny = max(mean, 1e-12)
+    if len(levels) < 8 * _LEVELS or np.ptp(levels) < 1e-6:
+        return Noise(0.0, tiny, 1e-3 * tiny)
+    order = np.argsort(levels)
+    groups = np.array_split(order, _LEVELS)
+    x = np.array([levels[g].mean() for g in groups])
+    v = np.array([squares[g].mean() for g in groups])
+    fitted = np.full(_LEVELS, mean)
+    gain, constant = 0.0, mean
+    for _ in range(8):
+        w = 1 / np.maximum(fitted, 0.02 * mean)
+        design = np.stack([x, np.ones_like(x)], axis=1) * w[:, None]
+        (gain, constant), *_ = np.linalg.lstsq(design, v * w, rcond=None)
+        if gain <= 0:
+            return Noise(0.0, tiny, 1e-3 * tiny)
+        fitted = gain * x + constant
+    floor = max(0.5 * float(v.min()), 1e-3 * tiny)
+    return Noise(float(gain), float(constant), floor)

@@ -1,0 +1,247 @@
+"""Joint normal equations of all columns, the background and the common shape: assembly, solution, error bars.
+
+Unknowns are, in this order: for each column x, y, A and its own shape (one log-width where the shape is shared, the
+three of ``S`` where it is free); the background's coefficients; the three of a common ``S`` where it is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from atomseg_app.atoms import model
+from atomseg_app.atoms.spline import Background
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_SHARED = np.zeros((model.PARAMETERS, 4))
+_SHARED[[0, 1, 2], [0, 1, 2]] = 1
+_SHARED[[3, 5], 3] = 2  # a step s in log-width is S = 2 s I
+_COMMON = np.zeros((model.PARAMETERS, 3))
+_COMMON[3:] = np.eye(3)
+_DENSE = 900  # unknowns up to which the exact inverse is cheap
+_PROBE_DISTANCE = 3.5  # in typical neighbour distances: columns this far apart do not feel each other's errors
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the unknowns of a fit are numbered."""
+
+    columns: int
+    nodes: int
+    free: bool
+
+    @property
+    def own(self) -> int:
+        """Unknowns of one column."""
+        return 6 if self.free else 4
+
+    @property
+    def common(self) -> int:
+        """Unknowns shared by all columns."""
+        return 0 if self.free else 3
+
+    @property
+    def first_node(self) -> int:
+        """Index of the first background coefficient."""
+        return self.columns * self.own
+
+    @property
+    def count(self) -> int:
+        """Number of unknowns."""
+        return self.first_node + self.nodes + self.common
+
+    @property
+    def projection(self) -> Floats:
+        """Six parameters of a column from its own unknowns (6, own)."""
+        return np.eye(6) if self.free else _SHARED
+
+    def column_steps(self, step: Floats) -> Floats:
+        """Steps of the six parameters of each column (n, 6), common shape included."""
+        steps = step[: self.first_node].reshape(self.columns, self.own) @ self.projection.T
+        if not self.free:
+            steps = steps + _COMMON @ step[-3:]
+        return np.asarray(steps)
+
+
+class Normal:
+    """Fisher information (sparse) and gradient of a fit, with what solves them."""
+
+    def __init__(self, layout: Layout, matrix: sp.csr_matrix, gradient: Floats) -> None:
+        self.layout, self.matrix, self.gradient = layout, matrix, gradient
+
+    def solve(self, damping: float) -> Floats:
+        """Damped step (count,): (F + damping·diag F) step = gradient."""
+        return self._conjugate_gradients(self.gradient[:, None], damping, tolerance=1e-4)[:, 0]
+
+    @cached_property
+    def _own_blocks(self) -> Floats:
+        n, k = self.layout.columns, self.layout.own
+        blocks = sp.bsr_matrix(self.matrix[: n * k, : n * k], blocksize=(k, k))
+        row = np.repeat(np.arange(n), np.diff(blocks.indptr))
+        out = np.zeros((n, k, k))
+        mine = blocks.indices == row
+        out[row[mine]] = blocks.data[mine]
+        return out
+
+    def _conjugate_gradients(self, rhs: Floats, damping: float, tolerance: float) -> Floats:
+        """Block-preconditioned conjugate gradients for several right-hand sides (count, k)."""
+        layout = self.layout
+        diagonal = self.matrix.diagonal() * damping
+        matrix = (self.matrix + sp.diags(diagonal)).tocsr() if damping else self.matrix
+        n, k, first = layout.columns, layout.own, layout.first_node
+        own = self._own_blocks
+        index = np.arange(k)
+        damped = own.copy()
+        damped[:, index, index] += diagonal[:first].reshape(n, k) + 1e-12 * own[:, index, index]
+        inverse = np.linalg.inv(damped)
+        rest = splu(matrix[first:, first:].tocsc())
+
+        def precondition(r: Floats) -> Floats:
+            z = np.empty_like(r)
+            z[:first] = (inverse @ r[:first].reshape(n, k, -1)).reshape(first, -1)
+            z[first:] = rest.solve(r[first:])
+            return z
+
+        x = np.zeros_like(rhs)
+        r = rhs.copy()
+        z = precondition(r)
+        p = z.copy()
+        rz = np.sum(r * z, axis=0)
+        goal = tolerance**2 * rz
+        for _ in range(200):
+            q = matrix @ p
+            curvature = np.sum(p * q, axis=0)
+            going = (rz > goal) & (curvature > 0)  # rounding can leave a flat direction slightly negative
+            if not going.any():
+                break
+            alpha = np.where(going, rz / np.where(going, curvature, 1), 0)
+            x += alpha * p
+            r -= alpha * q
+            z = precondition(r)
+            rz, old = np.where(going, np.sum(r * z, axis=0), 0), rz
+            p = z + np.where(going, rz / np.where(going, old, 1), 0) * p
+        return x
+
+    def position_information(self) -> Floats:
+        """Information (n, 2) on x and y of each column with everything else known."""
+        n, k = self.layout.columns, self.layout.own
+        return np.asarray(self.matrix.diagonal()[: n * k].reshape(n, k)[:, :2])
+
+    def position_variance(self, x: Floats, y: Floats) -> Floats:
+        """Marginal variance of x and y of each column (n, 2): the diagonal of the inverse Fisher information.
+
+        Exact for few unknowns; for many, columns far apart are probed together, as the inverse decays with distance.
+        """
+        n, k = self.layout.columns, self.layout.own
+        where = np.arange(n)[:, None] * k + np.arange(2)
+        if self.layout.count <= _DENSE:
+            return np.asarray(np.diag(np.linalg.pinv(self.matrix.toarray(), hermitian=True))[where])
+        colour = _colours(x, y)
+        probes = np.zeros((self.layout.count, 2 * (int(colour.max()) + 1)))
+        for axis in (0, 1):
+            probes[where[:, axis], 2 * colour + axis] = 1
+        answer = self._conjugate_gradients(probes, 0.0, tolerance=1e-3)
+        return np.stack([answer[where[:, axis], 2 * colour + axis] for axis in (0, 1)], axis=1)
+
+
+def _colours(x: Floats, y: Floats) -> Ints:
+    """Colours (n,) such that columns of one colour are far apart: cells of a grid, then rank inside the cell."""
+    points = np.stack([x, y], axis=1)
+    gap = np.median(cKDTree(points).query(points, k=2)[0][:, 1])
+    cell = np.floor(points / max(gap, 1e-6) * 1.0).astype(np.int64)
+    period = int(np.ceil(_PROBE_DISTANCE)) + 1
+    colour = (cell[:, 0] % period) * period + cell[:, 1] % period
+    key = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
+    order = np.lexsort((y, key))
+    rank = np.zeros(len(x), np.int64)
+    same = np.concatenate([[False], key[order][1:] == key[order][:-1]])
+    start = np.maximum.accumulate(np.where(~same, np.arange(len(x)), 0))
+    rank[order] = np.arange(len(x)) - start
+    return np.asarray(np.unique(colour + period**2 * rank, return_inverse=True)[1])
+
+
+def neighbours(state: model.ColumnState, reach_px: float) -> tuple[Ints, Ints]:
+    """Pairs (m,), (m,) of columns that overlap, each once."""
+    pairs = cKDTree(np.stack([state.x, state.y], axis=1)).query_pairs(reach_px, output_type="ndarray")
+    return pairs[:, 0], pairs[:, 1]
+
+
+def assemble(
+    layout: Layout,
+    state: model.ColumnState,
+    unit: float,
+    moments: tuple[Floats, Floats, Floats],
+    pairs: tuple[Ints, Ints, Floats],
+    background: Background,
+    node_gradient: Floats,
+    node_matrix: sp.csr_matrix,
+) -> Normal:
+    """Normal equations from the moments of :meth:`model.Renderer.information`, pair blocks and background terms."""
+    n, k, first = layout.columns, layout.own, layout.first_node
+    c = model.coefficients(state, unit)
+    t = layout.projection
+    gradient6 = (c @ model.moment_vector(moments[0])[..., None])[..., 0]
+    own6 = c @ model.moment_matrix(moments[2]) @ np.swapaxes(c, 1, 2)
+    one, two, pair6 = pairs
+    node_index, taylor = background.near(state.x, state.y, unit)
+    cross6 = c @ model.moment_matrix(moments[1]) @ taylor  # (n, 6, 16)
+
+    gradient = np.zeros(layout.count)
+    gradient[:first] = (gradient6 @ t).ravel()
+    gradient[first : first + layout.nodes] = node_gradient.ravel()
+
+    base = np.arange(n) * k
+    span = np.arange(k)
+    rows = [_rows(base, span, k)]
+    cols = [_cols(base, span, k)]
+    values = [(t.T @ own6 @ t).ravel()]
+    pair = t.T @ pair6 @ t
+    for a, b, block in ((one, two, pair), (two, one, np.swapaxes(pair, 1, 2))):
+        rows.append(_rows(base[a], span, k))
+        cols.append(_cols(base[b], span, k))
+        values.append(block.ravel())
+    cross = t.T @ cross6  # (n, k, 16)
+    r = np.broadcast_to((base[:, None] + span)[:, :, None], cross.shape).ravel()
+    q = np.broadcast_to((first + node_index)[:, None, :], cross.shape).ravel()
+    rows += [r, q]
+    cols += [q, r]
+    values += [cross.ravel(), cross.ravel()]
+    if not layout.free:
+        g = _COMMON
+        gradient[-3:] = gradient6.sum(axis=0) @ g
+        common = own6 @ g  # (n, 6, 3): what moves column i against the common shape
+        np.add.at(common, one, pair6 @ g)
+        np.add.at(common, two, np.swapaxes(pair6, 1, 2) @ g)
+        border = t.T @ common
+        last = layout.count - 3 + np.arange(3)
+        r = np.broadcast_to((base[:, None] + span)[:, :, None], border.shape).ravel()
+        q = np.broadcast_to(last, border.shape).ravel()
+        node_border = np.zeros((layout.nodes, 3))
+        np.add.at(node_border, node_index.ravel(), np.swapaxes(cross6, 1, 2).reshape(-1, 6) @ g)
+        nr, nq = np.repeat(first + np.arange(layout.nodes), 3), np.tile(last, layout.nodes)
+        rows += [r, q, nr, nq, np.repeat(last, 3)]
+        cols += [q, r, nq, nr, np.tile(last, 3)]
+        values += [border.ravel(), border.ravel(), node_border.ravel(), node_border.ravel()]
+        values.append((g.T @ common.sum(axis=0)).ravel())
+    nodes = node_matrix.tocoo()
+    rows.append(nodes.row + first)
+    cols.append(nodes.col + first)
+    values.append(nodes.data)
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
+    return Normal(layout, sp.csr_matrix(entries, shape=(layout.count,) * 2), gradient)
+
+
+def _rows(base: Ints, span: Ints, k: int) -> Ints:
+    return np.repeat(base[:, None] + span, k, axis=1).ravel()
+
+
+def _cols(base: Ints, span: Ints, k: int) -> Ints:
+    return np.tile(base[:, None] + span, (1, k)).ravel()
