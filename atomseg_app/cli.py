@@ -78,18 +78,15 @@ def _operation_command(operation: Operation) -> Callable[..., None]:
     needs_columns = operation.inputs == ("image", "columns")
 
     def command(**values: Any) -> None:
-        from atomseg_app.commands.run_files import RunOptions, run_files
-
-        options = RunOptions(
-            **{name: values.pop(name, None) for name in ("output", "pixel_size_nm", "dataset", "columns")},
-            **{name: values.pop(name) for name in ("figure", "overwrite", "jobs")},
-        )
-        arguments = values.pop("files")
+        parameters = {name: values.pop(name) for name in operation.parameters.model_fields}
         try:
-            operation.parse(values)
+            operation.parse(parameters)
         except UserError as problem:
             raise typer.BadParameter(str(problem)) from None
-        raise typer.Exit(run_files(operation, arguments, values, options))
+        from atomseg_app.commands.run_files import RunOptions, run_files
+
+        arguments = values.pop("files")
+        raise typer.Exit(run_files(operation, arguments, parameters, RunOptions(**values)))
 
     shared = _file_options(needs_columns)
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

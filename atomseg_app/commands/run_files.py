@@ -25,10 +25,10 @@ class RunOptions:
     output: Path | None
     pixel_size_nm: float | None
     dataset: str | None
-    columns: Path | None
     figure: bool
     overwrite: bool
     jobs: int
+    columns: Path | None = None
 
 
 def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[str, Any], options: RunOptions) -> int:
