@@ -1,0 +1,158 @@
+"""Measures the window from inside, for ``window-check`` and ``atomseg bench window``: one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psutil
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, QTimer
+
+from atomseg_app.data import Data, Image
+from atomseg_app.gui.watchdog import StallWatchdog
+from atomseg_app.jobs.engine import JobEngine
+from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.simulate.columns import poisson, render, square_lattice
+
+HEAVY = ("torch", "scipy", "skimage", "h5py", "rsciio")
+"""What the window's process never imports."""
+
+_CHECK_MS = 1000
+_RUNS = 5
+_JOB_LIMIT_S = 120
+
+
+class FirstFrame(QObject):
+    """Notes when the first frame has been painted; made before the window is shown.
+
+    ``seconds`` is counted from the start of the process, None until then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: float | None = None
+        QCoreApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """See the first paint event; what it is part of has been painted when the loop turns again."""
+        if event.type() == QEvent.Type.Paint:
+            QCoreApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
+            QTimer.singleShot(0, self._painted)
+        return False
+
+    def _painted(self) -> None:
+        self.seconds = time.time() - psutil.Process().create_time()
+
+
+def check(first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], object], *, measure: bool) -> int:
+    """Run the event loop for a second and print what was seen as one line of JSON; returns an exit code.
+
+    With ``measure``, jobs are run, cancelled and killed under the window, and ``show`` gets their images and results.
+    """
+    loop = QEventLoop()
+    QTimer.singleShot(_CHECK_MS, loop.quit)
+    loop.exec()
+    facts: dict[str, Any] = {
+        "torch_imported": "torch" in sys.modules,
+        "first_frame_s": None if first_frame.seconds is None else round(first_frame.seconds, 3),
+        "heavy_modules": [name for name in HEAVY if name in sys.modules],
+    }
+    if measure:
+        facts |= _Measurement(jobs, show).run()
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+    return 0 if first_frame.seconds is not None and not facts["heavy_modules"] else 1
+
+
+class _Measurement:
+    """Jobs under a shown window, each kind several times; the figures are lists, one entry a run."""
+
+    def __init__(self, jobs: JobEngine, show: Callable[[Data], object]) -> None:
+        self._jobs, self._show = jobs, show
+
+    def run(self) -> dict[str, Any]:
+        """All figures in seconds, by name."""
+        self._finished(Task("warm"))
+        small, image, large = (_lattice(size) for size in (256, 1024, 2048))
+        self._show(image)
+        return {
+            "stalls_s": [self._longest_stall(image) for _ in range(_RUNS)],
+            "cancel_s": [self._time_to_cancel(large) for _ in range(_RUNS)],
+            "kill_to_next_s": [self._time_from_kill(large, small) for _ in range(_RUNS)],
+        }
+
+    def _longest_stall(self, image: Image) -> float:
+        """Longest delay of the event loop from submitting *Find columns* until its result is on the screen."""
+        watchdog = StallWatchdog()
+        watchdog.start()
+        self._finished(_find(image))
+        _wait(200)  # the result is painted
+        watchdog.stop()
+        return round(watchdog.longest_s, 4)
+
+    def _time_to_cancel(self, image: Image) -> float:
+        job = self._begun(_find(image))
+        start = time.perf_counter()
+        self._jobs.cancel(job.id)
+        self._wait_for(job)
+        return round(time.perf_counter() - start, 4)
+
+    def _time_from_kill(self, victim: Image, following: Image) -> float:
+        """Time from killing the compute process in the middle of a job until the next job is done."""
+        job = self._begun(_find(victim))
+        start = time.perf_counter()
+        if self._jobs.worker_pid is not None:
+            os.kill(self._jobs.worker_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._wait_for(job)
+        self._finished(_find(following))
+        return round(time.perf_counter() - start, 4)
+
+    def _submit(self, task: Task) -> Job:
+        return self._jobs.submit(task, task.title, self._show_all)
+
+    def _show_all(self, result: TaskResult) -> None:
+        for item in result.items:
+            self._show(item)
+
+    def _finished(self, task: Task) -> None:
+        job = self._submit(task)
+        self._wait_for(job)
+        if job.state != "done":
+            raise RuntimeError(f"{job.title}: {job.state}: {job.error}")
+
+    def _begun(self, task: Task) -> Job:
+        """A job that is well under way."""
+        job = self._submit(task)
+        while job.state == "queued":
+            _wait(5)
+        _wait(300)
+        return job
+
+    def _wait_for(self, job: Job) -> None:
+        deadline = time.monotonic() + _JOB_LIMIT_S
+        while not job.finished and time.monotonic() < deadline:
+            _wait(2)
+
+
+def _wait(milliseconds: int) -> None:
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def _find(image: Image) -> Task:
+    return Task("operation", {"operation": "find-columns", "parameters": {}}, (image,))
+
+
+def _lattice(size_px: int) -> Image:
+    """Columns 20 px apart at 50 counts, the image of the figures in the README at 1024 px."""
+    rng = np.random.default_rng(7)
+    truth = square_lattice(size_px, 20.0, rng, displacement_px=0.35)
+    return Image(poisson(render(truth, (size_px, size_px)), rng), (0.01, 0.01))
