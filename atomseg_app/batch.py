@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app import operations
+from atomseg_app.atoms.spacing import nearest_px
 from atomseg_app.data import Columns, Data, Image, ImageSeries
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.operations import Report
@@ -203,34 +204,6 @@ def _mean(values: npt.NDArray[np.float64]) -> float | None:
 def _median(values: npt.NDArray[np.float64]) -> float | None:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else None
-
-
-def nearest_px(columns: Columns, scale: npt.ArrayLike = (1.0, 1.0)) -> npt.NDArray[np.float64]:
-    """Distance (n,) of each column to its nearest in the same frame, in pixels times ``scale`` (x, y); inf if alone."""
-    distance = np.full(len(columns), np.inf)
-    points = columns.xy_px * np.asarray(scale)
-    for frame in np.unique(columns.table["frame"]):
-        rows = np.flatnonzero(columns.table["frame"] == frame)
-        distance[rows] = _nearest(points[rows])
-    return distance
-
-
-def _nearest(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Nearest-neighbour distance (n,) of points (n, 2): sweep along the longer axis until no pair can be nearer."""
-    along = int(np.argmax(np.ptp(points, axis=0)))
-    order = np.argsort(points[:, along], kind="stable")
-    ordered = points[order]
-    nearest = np.full(len(points), np.inf)
-    for step in range(1, len(points)):
-        gap = ordered[step:] - ordered[:-step]
-        if (gap[:, along] >= np.maximum(nearest[step:], nearest[:-step])).all():
-            break
-        length = np.hypot(gap[:, 0], gap[:, 1])
-        nearest[step:] = np.minimum(nearest[step:], length)
-        nearest[:-step] = np.minimum(nearest[:-step], length)
-    result = np.empty_like(nearest)
-    result[order] = nearest
-    return result
 
 
 def attempt(task: FileTask, report: Report) -> SummaryRow:
