@@ -13,7 +13,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -43,10 +42,10 @@ def user_data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "AtomSeg"
 
 
-def location() -> Path:
+def location(pins: Sequence[Path] = (APP_PINS,)) -> Path:
     """Folder of the environment: ``.venv`` beside the checkout, or in the user's data folder if that is read-only."""
     beside = CHECKOUT / ".venv"
-    if _stamp(beside) or _writable(CHECKOUT):
+    if is_ready(beside, pins) or _writable(CHECKOUT):
         return beside
     name = hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:12]
     return user_data_folder() / "environments" / name
@@ -65,7 +64,7 @@ def is_ready(folder: Path, pins: Sequence[Path]) -> bool:
 
 def ready_python(pins: Sequence[Path] = (APP_PINS,)) -> str | None:
     """A Python that has everything: the environment's, or the running one if its packages meet every pin."""
-    folder = location()
+    folder = location(pins)
     if is_ready(folder, pins):
         return str(interpreter(folder))
     return sys.executable if all(_running_python_meets(path) for path in pins) else None
@@ -76,14 +75,14 @@ def ensure(pins: Sequence[Path] = (APP_PINS,), progress: Progress | None = None)
     if python := ready_python(pins):
         return python
     progress = progress or Progress()
-    folder = location()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder, progress) as lock:
-        if not is_ready(folder, pins):
-            try:
+    folder = location(pins)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(folder, progress) as lock:
+            if not is_ready(folder, pins):
                 _set_up(folder, pins, progress, lock)
-            except OSError as problem:
-                raise SetupError(f"Set-up could not write its files: {problem}") from problem
+    except OSError as problem:
+        raise SetupError(f"Set-up could not write its files: {problem}") from problem
     return str(interpreter(folder))
 
 
@@ -99,12 +98,13 @@ def _set_up(folder: Path, pins: Sequence[Path], progress: Progress, lock: int) -
         progress.say(f"AtomSeg sets up its environment in {folder}. This takes a few minutes and is needed only once.")
         _make_empty(partial, progress)
     index = os.environ.get("ATOMSEG_TORCH_INDEX", stamp.get("torch_index", ""))
-    other_build = target == folder and index != stamp.get("torch_index", "")
+    other_build = index != stamp.get("torch_index", "")
+    if _stamp(target):
+        _drop_half_installed(target)
     _write_stamp(target, {}, stamp.get("torch_index", ""))
-    _drop_half_installed(target)
-    pip = Pip(target, progress, lock, total=sum(len(_pinned(path)) for path in pins))
+    pip = Pip(target, progress, lock, total=sum(len(_lines(path)) for path in pins))
     if other_build:
-        torch = [f"{name}=={version}" for path in pins for name, version in _pinned(path) if name == "torch"]
+        torch = [line for path in pins for line in _lines(path) if line.startswith("torch==")]
         pip.install("--force-reinstall", "--no-deps", *(["--index-url", index] if index else []), *torch)
     files = [part for path in pins for part in ("-r", str(path))]
     pip.install(*files, *(["--extra-index-url", index] if index else []))
@@ -142,9 +142,8 @@ def _make_empty(folder: Path, progress: Progress) -> None:
             f"On Debian and Ubuntu install it with 'sudo apt install {name}', then start again."
         )
     progress.say("  making an empty environment")
-    made = subprocess.run(
-        [sys.executable, "-I", "-m", "venv", str(folder)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-I", "-m", "venv", "--prompt", "atomseg", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise SetupError(f"Making the environment failed: {(made.stdout + made.stderr).strip()}")
 
@@ -176,19 +175,21 @@ def _relocate(partial: Path, folder: Path) -> None:
             path.write_bytes(content.replace(old, new))
 
 
-def _pinned(pins: Path) -> list[tuple[str, str]]:
+def _lines(pins: Path) -> list[str]:
     try:
-        text = pins.read_text("utf-8")
+        lines = pins.read_text("utf-8").splitlines()
     except OSError as problem:
         raise SetupError(f"The list of packages cannot be read: {problem}") from problem
-    return re.findall(r"^([\w.-]+)==([^\s;#]+)", text, flags=re.MULTILINE)
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _running_python_meets(pins: Path) -> bool:
-    for name, version in _pinned(pins):
+    """Whether every line is a pin and the running Python has just that version (of whichever build)."""
+    for line in _lines(pins):
+        name, _, version = line.partition("==")
         try:
             found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        except (importlib.metadata.PackageNotFoundError, ValueError):
             return False
         if found.partition("+")[0] != version:
             return False

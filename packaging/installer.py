@@ -125,8 +125,9 @@ class Pip:
                     count += 1
                 if line.startswith("Installing collected packages: "):
                     self._total, stage = line.count(",") + 1, "installing"
-                elif match := re.match(r"\s*(?:Downloading|Using cached|Processing) (.+)", line):
-                    stage = "fetching " + re.sub(r"(?:\S*/)?([\w.]+-[\w.]+?)-\S*", r"\1", match[1])
+                elif match := re.match(r"\s*(?:Downloading|Using cached|Processing) (?:\S*/)?([^-\s]+)", line):
+                    size = re.search(r"\([\d.]+ [kMG]B\)", line)
+                    stage = f"fetching {match[1]} {size[0] if size else ''}".rstrip()
                 self._progress.step(self._where(stage, count))
 
     def _where(self, stage: str, count: int) -> str:
@@ -134,7 +135,7 @@ class Pip:
             whole = sum(is_whole(path) for path in site_packages(self._folder).glob("*.dist-info"))
             return f"installing packages: {min(whole, self._total)} of {self._total}"
         fetched = sum(path.stat().st_size for path in _files(self._scratch) if path.suffix in (".whl", ".gz"))
-        return f"package {min(count, self._total)} of {self._total}: {stage} ({fetched / 1e6:.0f} MB fetched)"
+        return f"package {min(count, self._total)} of {self._total}: {stage}, {fetched / 1e6:.0f} MB so far"
 
 
 def _pass_on(stream: IO[str], heard: queue.Queue[str | None]) -> None:
