@@ -246,11 +246,12 @@ def write_atomap_hdf5(columns: Columns, path: str | Path, image: Image) -> None:
             for kind in ("modified_image_data", "original_image_data"):
                 group.create_dataset(kind, data=values, **stack)
             group.create_dataset("atom_positions", data=np.stack([rows["x_px"], rows["y_px"]], axis=1), **stack)
-            if shaped:
+            if shaped:  # sigma_px is the geometric mean of the two widths
                 root = np.sqrt(rows["ellipticity"])
                 group.create_dataset("sigma_x", data=rows["sigma_px"] * root, **stack)
                 group.create_dataset("sigma_y", data=rows["sigma_px"] / root, **stack)
-                group.create_dataset("rotation", data=np.deg2rad(rows["angle_deg"]) % np.pi, **stack)
+                # atomap turns from +x towards -y.
+                group.create_dataset("rotation", data=np.deg2rad(-rows["angle_deg"]) % np.pi, **stack)
             group.attrs.update(
                 pixel_size=pixel_size, units=units, pixel_separation=0.0, name=name, plot_color="blue",
                 sublattice_index=index, zone_axis_names_byte=[],
