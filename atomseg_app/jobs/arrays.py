@@ -96,6 +96,7 @@ class Segments:
         folder = next((f for f in self._folders if shutil.disk_usage(f).free > 2 * array.nbytes + _ROOM_BYTES), None)
         path = (folder or self._folders[-1]) / f"{self._prefix}{next(self._count)}"
         packed = np.ascontiguousarray(array)
+        reference = _reference(str(path), 0, array, packed.reshape(array.shape).strides)
         try:
             with path.open("xb") as file:
                 file.write(packed.reshape(-1).view(np.uint8).data)
@@ -105,7 +106,7 @@ class Segments:
                 f"There is no room for an array of {array.nbytes / 1e9:.3g} GB in {path.parent} "
                 f"({problem.strerror}); free some space or use a smaller region."
             ) from None
-        return _reference(str(path), 0, array, packed.reshape(array.shape).strides)
+        return reference
 
     def reference(self, array: Array) -> Reference:
         """Reference to the file that the array lies in, or to a new copy."""

@@ -87,9 +87,9 @@ def exit_text(code: int) -> str:
 
 
 def from_end(title: str, code: int, damage: str, log: str) -> Failure:
-    """Failure of a task whose compute process ended while it ran, or was ended for a damaged message."""
+    """Failure of a task whose compute process ended while it ran, or had to be ended for the reason ``damage``."""
     if damage:
-        why = f"the compute process sent a damaged message ({damage}) and was ended"
+        why = f"the compute process was ended, since {damage}"
     else:
         why = f"the compute process ended ({exit_text(code)})"
     return Failure("ended", f"{title} failed: {why}; the next job runs in a new one.", log)

@@ -124,7 +124,7 @@ class Host:
     def _ended(self, process: ComputeProcess) -> None:
         """Have a new process ready before it is asked for, unless the last one could not even start."""
         if process.was_ready:
-            with self._state:
+            with self._state, contextlib.suppress(OSError):  # the next task tries again, and tells
                 if not self._closed and process is self._process:
                     self._process = self._spawn()
 
@@ -135,13 +135,13 @@ class Host:
             sentence = f"{title} failed: the compute process cannot be started ({problem})."
             raise TaskFailed(Failure("ended", sentence, str(problem))) from None
         process = self._process
-        if process is None:
-            raise Cancelled  # closed
+        if self._closed or process is None:
+            raise Cancelled
         deadline = time.monotonic() + _START_S
         while not process.ready.wait(_POLL_S):
             report.check()
             if time.monotonic() > deadline:
-                process.kill()
+                process.kill(f"it did not say that it is ready within {_START_S:.0f} s")
         if process.was_ready:
             return process
         if self._closed:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import atomseg_app
 from atomseg_app.jobs.arrays import Segments
-from atomseg_app.jobs.transport import Channel, Message, ProtocolError
+from atomseg_app.jobs.transport import Channel, CutShortError, Message, ProtocolError
 
 LIFELINE = "ATOMSEG_LIFELINE"
 """Environment variable with the descriptor of a pipe that ends when the window does."""
@@ -23,7 +23,7 @@ LIFELINE = "ATOMSEG_LIFELINE"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _LOG_BYTES = 2 << 20
 _TAIL_BYTES = 16 << 10
-_LAST_WORDS_S = 2.0
+_LAST_WORDS_S = 1.0
 
 
 def worker_command() -> list[str]:
@@ -63,7 +63,7 @@ class ComputeProcess:
         self.versions: dict[str, str] = {}
         self.outputs = outputs
         self.exit_code: int | None = None
-        self.damage = ""
+        self.damage = ""  # why it had to be ended
         self._on_end = on_end
         self._log = log
         self._popen, self._lifeline = self._start(command)
@@ -85,8 +85,9 @@ class ComputeProcess:
         """Whether it has ended and all its messages are in the queue."""
         return self.exit_code is not None
 
-    def kill(self) -> None:
-        """End it and all that it started, at once."""
+    def kill(self, damage: str = "") -> None:
+        """End it and all that it started, at once; ``damage`` says what it did wrong."""
+        self.damage = self.damage or damage
         if self._popen.returncode is None:
             self._kill_group()
 
@@ -163,22 +164,28 @@ class ComputeProcess:
                     self.ready.set()
                 else:
                     self.events.put(message)
-        except ProtocolError as problem:
-            if self._popen.poll() is None:  # else it is cut short because the process died within it
-                self.damage = str(problem)
-                self.kill()
-        except OSError as problem:
-            self.damage = str(problem)
+        except CutShortError:
+            pass  # it died while it wrote, as its exit code tells
+        except (ProtocolError, OSError) as problem:
+            self.kill(f"it sent no message: {problem}")
         self._reaper.join(_LAST_WORDS_S)  # the pipe ends a moment before the process does
         if self._reaper.is_alive():
-            self.kill()
+            self.kill("its messages end, but it does not")
             self._reaper.join()
+        self._close()
+        try:
+            self._on_end(self)
+        finally:
+            self.events.put(None)
+
+    def _close(self) -> None:
+        """Remove what an ended process leaves, then let it be known."""
+        for stream in (self._popen.stdin, self._popen.stdout):
+            assert stream is not None
+            with contextlib.suppress(OSError):  # what was still to be written to it is lost with it
+                stream.close()
         if self._lifeline is not None:
             os.close(self._lifeline)
-        self._popen.stdin.close()  # type: ignore[union-attr]
-        self._popen.stdout.close()  # type: ignore[union-attr]
         self.outputs.remove_all()
         self.exit_code = self._popen.returncode
         self.ready.set()
-        self._on_end(self)
-        self.events.put(None)

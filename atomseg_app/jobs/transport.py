@@ -26,6 +26,10 @@ class ProtocolError(Exception):
     """The stream holds something that is no message of this protocol version."""
 
 
+class CutShortError(ProtocolError):
+    """The stream ends within a message."""
+
+
 @dataclass(frozen=True)
 class Message:
     """One message: what it is about and its JSON-able fields."""
@@ -64,8 +68,11 @@ class Channel:
         """Send one message. Raises OSError if the other side is gone."""
         frame = encode(kind, fields)
         with self._sending:
-            self._write.write(frame)
-            self._write.flush()
+            try:
+                self._write.write(frame)
+                self._write.flush()
+            except ValueError:
+                raise BrokenPipeError("the connection is closed") from None
 
     def receive(self) -> Message | None:
         """Next message, or None at the end of the stream. Raises ProtocolError if the stream is damaged."""
@@ -73,7 +80,7 @@ class Channel:
         if not header:
             return None
         if len(header) < _HEADER.size:
-            raise ProtocolError("the stream ends within a message")
+            raise CutShortError("the stream ends within a message")
         version, length = _HEADER.unpack(header)
         if version != PROTOCOL:
             raise ProtocolError(f"protocol version {version} was met where {PROTOCOL} is spoken")
@@ -81,11 +88,13 @@ class Channel:
             raise ProtocolError(f"a message of {length} bytes is announced; the most is {MAX_FRAME_BYTES}")
         body = self._read.read(length)
         if len(body) < length:
-            raise ProtocolError("the stream ends within a message")
+            raise CutShortError("the stream ends within a message")
         try:
-            kind, fields = json.loads(body)
+            message = json.loads(body)
         except ValueError as problem:
             raise ProtocolError(f"a message is not readable: {problem}") from None
-        if not isinstance(kind, str) or not isinstance(fields, dict):
-            raise ProtocolError("a message lacks its kind or its fields")
-        return Message(kind, fields)
+        match message:
+            case [str(kind), dict(fields)]:
+                return Message(kind, fields)
+            case _:
+                raise ProtocolError("a message lacks its kind or its fields")

@@ -154,7 +154,7 @@ def _versions() -> dict[str, str]:
 
 def end_group() -> NoReturn:
     """End this process and all that it started, at once."""
-    if sys.platform != "win32":
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():  # else the group is somebody else's
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
