@@ -17,12 +17,16 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Image ``(y, x)`` float32 = (file values - ``plane``) / ``unit``; ``valid`` is where the file had numbers."""
+    """Image ``(y, x)`` float32 = (file values - ``plane``) / ``unit``; ``valid`` is where the file had numbers.
+
+    ``quantum`` is the step between its grey levels, in the same unit; 0 if values are continuous.
+    """
 
     values: Grey
     valid: Mask | None
     plane: tuple[float, float, float]
     unit: float
+    quantum: float
 
     def level(self, x_px: npt.ArrayLike, y_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Value of the plane taken off, in file units, at positions in pixels."""
@@ -51,6 +55,7 @@ def prepare(values: npt.NDArray[np.generic], report: Report) -> Prepared | None:
         nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
         grey, masked = grey[tuple(nearest)], valid
     size = max(abs(float(grey.min())), abs(float(grey.max())))
+    quantum = _quantum(grey)
     plane = _fit_plane(grey)
     ny, nx = grey.shape
     grey -= plane[0] + plane[1] * np.arange(nx)[None, :] + plane[2] * np.arange(ny)[:, None]
@@ -58,7 +63,16 @@ def prepare(values: npt.NDArray[np.generic], report: Report) -> Prepared | None:
     if unit <= 1e-6 * size or unit == 0:  # flat to the precision of single-precision numbers
         return None
     grey /= unit
-    return Prepared(grey.astype(np.float32, copy=False), masked, plane, unit)
+    return Prepared(grey.astype(np.float32, copy=False), masked, plane, unit, quantum / unit)
+
+
+def _quantum(grey: npt.NDArray[np.floating]) -> float:
+    """Smallest step between the values of an image if it has few distinct ones, as counts and 8-bit images do; else 0."""
+    step = max(1, grey.size // 65536)
+    distinct = np.unique(grey.ravel()[::step])
+    if not 2 <= len(distinct) <= min(4096, grey.size // step // 4):
+        return 0.0
+    return float(np.diff(distinct).min())
 
 
 def _fit_plane(grey: npt.NDArray[np.floating]) -> tuple[float, float, float]:
@@ -81,18 +95,3 @@ def binned(grey: Grey, factor: int) -> Grey:
         grey = np.pad(grey, ((0, pad[0]), (0, pad[1])), mode="edge")
     rows = np.add.reduceat(grey, np.arange(0, grey.shape[0], factor), axis=0)
     return np.asarray(rows.reshape(len(rows), -1, factor).sum(axis=2, dtype=np.float32) / factor**2)
-
-
-def noise_level(grey: Grey, window_px: float) -> Grey:
-    """Local noise standard deviation relative to its rms over the image, from a filter blind to planes and saddles.
-
-    The 3 x 3 difference of two Laplacians (Immerkaer, Comput. Vis. Image Underst. 64, 300, 1996), squared and
-    averaged over ``window_px``. Never below a twentieth, so that an empty corner cannot make any speck significant.
-    """
-    second = np.array([1.0, -2.0, 1.0], np.float32)
-    fine = ndimage.correlate1d(ndimage.correlate1d(grey, second, axis=0), second, axis=1)
-    power = ndimage.uniform_filter(fine * fine, max(3, round(window_px)))
-    mean = float(power.mean())
-    if mean <= 0:
-        return np.ones_like(grey)
-    return np.sqrt(np.maximum(power / mean, 1 / 400), dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, optimize
+from scipy import fft
 
 from atomseg_app.atoms.background import Grey
 
@@ -65,12 +65,13 @@ def maxima(response: Grey, least: float) -> tuple[Index, Index]:
     return rows + 1, cols + 1
 
 
+def _neighbours(field: Grey, rows: Index, cols: Index) -> dict[tuple[int, int], Floats]:
+    return {(dy, dx): field[rows + dy, cols + dx].astype(float) for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
+
+
 def subpixel(response: Grey, rows: Index, cols: Index) -> tuple[Floats, Floats]:
     """Positions (x, y) of the parabolic maxima through the 3 x 3 neighbours, at most half a pixel away."""
-    r = {
-        (dy, dx): response[rows + dy, cols + dx].astype(float)
-        for dy in (-1, 0, 1) for dx in (-1, 0, 1)
-    }  # fmt: skip
+    r = _neighbours(response, rows, cols)
     gx, gy = (r[0, 1] - r[0, -1]) / 2, (r[1, 0] - r[-1, 0]) / 2
     hxx, hyy = r[0, 1] - 2 * r[0, 0] + r[0, -1], r[1, 0] - 2 * r[0, 0] + r[-1, 0]
     hxy = (r[1, 1] - r[1, -1] - r[-1, 1] + r[-1, -1]) / 4
@@ -80,24 +81,16 @@ def subpixel(response: Grey, rows: Index, cols: Index) -> tuple[Floats, Floats]:
     return cols + np.clip(dx, -0.5, 0.5), rows + np.clip(dy, -0.5, 0.5)
 
 
-def weak_curvature(smooth: Grey, rows: Index, cols: Index, scale_px: float) -> Floats:
-    """``-2 t^2`` times the Hessian's eigenvalue nearest to a valley: the LoG response for a round blob, 0 on a ridge."""
-    r = {
-        (dy, dx): smooth[rows + dy, cols + dx].astype(float)
-        for dy in (-1, 0, 1) for dx in (-1, 0, 1)
-    }  # fmt: skip
-    hxx, hyy = r[0, 1] - 2 * r[0, 0] + r[0, -1], r[1, 0] - 2 * r[0, 0] + r[-1, 0]
-    hxy = (r[1, 1] - r[1, -1] - r[-1, 1] + r[-1, -1]) / 4
-    return np.asarray(-2 * scale_px**2 * ((hxx + hyy) / 2 + np.hypot((hxx - hyy) / 2, hxy)))
+def curvature(smooth: Grey, rows: Index, cols: Index) -> Floats:
+    """Downward curvature of a blurred image at given pixels as tensors (n, 2, 2) of ``-d2/dx2, -d2/dxdy, -d2/dy2``."""
+    r = _neighbours(smooth, rows, cols)
+    across = -(r[1, 1] - r[1, -1] - r[-1, 1] + r[-1, -1]) / 4
+    along_x, along_y = 2 * r[0, 0] - r[0, 1] - r[0, -1], 2 * r[0, 0] - r[1, 0] - r[-1, 0]
+    return np.stack([np.stack([along_x, across], -1), np.stack([across, along_y], -1)], -2)
 
 
-def noise_threshold(false_alarms: float, area_px: float, wave_number: float) -> float:
-    """Height, in standard deviations, that maxima of pure noise exceed ``false_alarms`` times in ``area_px`` pixels.
-
-    Expected number of maxima of a Gaussian field above u (Adler, The Geometry of Random Fields, 1981):
-    ``area k^2 / 2 (2 pi)^(-3/2) u exp(-u^2 / 2)`` with the field's rms wave number ``k`` (rad/px).
-    """
-    scale = area_px * wave_number**2 / 2 * (2 * np.pi) ** -1.5
-    if scale * np.exp(-0.5) <= false_alarms:
-        return 1.0
-    return float(optimize.brentq(lambda u: scale * u * np.exp(-u * u / 2) - false_alarms, 1.0, 40.0))
+def roundness(tensors: Floats) -> Floats:
+    """Smaller over larger principal curvature, (..., 2, 2) -> (...): 1 for a round blob, 0 on a ridge, less on a saddle."""
+    mean = (tensors[..., 0, 0] + tensors[..., 1, 1]) / 2
+    spread = np.hypot((tensors[..., 0, 0] - tensors[..., 1, 1]) / 2, tensors[..., 0, 1])
+    return np.asarray((mean - spread) / np.maximum(mean + spread, 1e-12))

@@ -1,0 +1,174 @@
+"""One image at one scale: its blobs, found strongest first, each pass on what the earlier ones left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import spatial
+
+from atomseg_app.atoms.background import Grey, Mask
+from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
+from atomseg_app.atoms.significance import Noise
+from atomseg_app.atoms.tails import Overlaps, amplitudes, log_profile, render, shared_width
+
+Floats = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+_START = 3.0  # noise deviations that let a maximum into the model, until the noise is known better
+_CLEAR = 5.0  # noise deviations above which a blob is no accident
+_DOUBT = 0.75  # part of the threshold below which a blob is given back to the noise before the others are judged
+_PRUNINGS = 6
+_WINDOW = 14  # side, in filter scales, of the square over which noise is averaged
+_WIDER = 1.5  # second filter scale, in units of the first, from which the width follows
+_ROUND = 0.2  # a step or a stripe has a roundness near 0, two columns in touch 0.3
+_MISFIT = 0.15  # part of a column that the model of a Gaussian may leave behind, over twice its width
+_LEAST = 0.04  # weakest column looked for, as part of the strong ones
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Blobs (n,) of a common width, in pixels of their image; ``standing`` is each one's height in noise deviations.
+
+    ``minor_px`` is the width across the direction in which blobs are drawn out on average, as unresolved pairs are.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    amplitude: Floats
+    background: Floats
+    standing: Floats
+    sigma_px: float
+    minor_px: float
+    threshold: float
+
+    def __len__(self) -> int:
+        return len(self.x_px)
+
+
+def no_blobs(sigma_px: float) -> Blobs:
+    """An image in which there are none."""
+    empty = np.empty(0)
+    return Blobs(empty, empty, empty, empty, empty, sigma_px, sigma_px, np.inf)
+
+
+class Level:
+    """An image (y, x) searched for bright blobs at one scale t, both in its own pixels; ``valid`` is where it counts."""
+
+    def __init__(self, grey: Grey, valid: Mask | None, scale_px: float, quantum: float) -> None:
+        self._grey = grey
+        self._valid = valid
+        self._scale = scale_px
+        self._quantum = quantum
+        filters = self._filters(grey)
+        self._response, self._smooth = filters.log(scale_px), filters.smooth(scale_px)
+        self._wide = filters.log(_WIDER * scale_px)
+
+    def _noise(self, left: Grey) -> Noise:
+        return Noise(left, _WINDOW * self._scale, self._quantum)
+
+    def _filters(self, grey: Grey) -> Filters:
+        return Filters(grey, 6 * self._scale)
+
+    def grow(self, sigma_px: float, passes: int) -> Blobs:
+        """Blobs that stand a little out of the noise; ``sigma_px`` is a first guess of their width.
+
+        Each pass looks at what the blobs so far leave when they are taken off: so a weak column beside a strong one
+        shows itself, and the noise is not mistaken for larger than it is. Noise passes too, at this stage.
+        """
+        blobs, noise = no_blobs(sigma_px), self._noise(self._grey)
+        response, smooth, doubt = self._response, self._smooth, np.zeros_like(self._grey)
+        for turn in range(passes):
+            rows, cols = maxima(response, 0.05 * noise.deviation(self._scale))
+            if self._valid is not None:
+                rows, cols = rows[self._valid[rows, cols]], cols[self._valid[rows, cols]]
+            passed = noise.standing(response[rows, cols] - doubt[rows, cols], rows, cols, self._scale) > _START
+            passed &= roundness(curvature(smooth, rows, cols)) > _ROUND
+            x, y = subpixel(response, rows[passed], cols[passed])
+            x, y = _apart_from(blobs, x, y, 1.8 * max(self._scale, blobs.minor_px))
+            if not len(x):
+                break
+            blobs = self._measured(np.append(blobs.x_px, x), np.append(blobs.y_px, y), blobs.sigma_px, noise)
+            model = self._model(blobs)
+            left = self._grey - model
+            noise = self._noise(left)
+            if turn + 1 < passes:
+                filters = self._filters(left)
+                response, smooth = filters.log(self._scale), filters.smooth(self._scale)
+                doubt = self._misfit(model, blobs.sigma_px)
+        return replace(blobs, standing=self._standing(blobs, noise))
+
+    def _standing(self, blobs: Blobs, noise: Noise) -> Floats:
+        """How far each blob's own amplitude, without its neighbours' tails, stands out of noise."""
+        own = float(log_profile(np.zeros(1), blobs.sigma_px, self._scale)[0])
+        rows, cols = self._pixels(blobs.x_px, blobs.y_px)
+        return noise.standing(blobs.amplitude * own, rows, cols, self._scale)
+
+    def _misfit(self, model: Grey, sigma_px: float) -> Grey:
+        """Response that columns may leave behind around them because they are no Gaussians: a wider copy of each."""
+        wider = self._filters(model).smooth(float(np.sqrt(3)) * sigma_px) * np.float32(4)  # width 2 sigma, same height
+        return wider * np.float32(_MISFIT * log_profile(np.zeros(1), sigma_px, self._scale)[0])
+
+    def prune(self, blobs: Blobs, false_alarms: float) -> Blobs:
+        """The blobs that noise would not make: all that stand out of the noise left when only they are taken off.
+
+        What is refused goes back into the image, where it counts as noise again, until nothing more is refused.
+        """
+        for _ in range(_PRUNINGS):
+            if not len(blobs):
+                break
+            noise = self._noise(self._grey - self._model(blobs))
+            rows, cols = self._pixels(blobs.x_px, blobs.y_px)
+            standing = noise.heavy_tailed(self._standing(blobs, noise), rows, cols, self._scale)
+            threshold = noise.threshold(self._scale, false_alarms)
+            blobs = replace(blobs, standing=standing, threshold=threshold)
+            doubtful = standing < _DOUBT * threshold
+            if not doubtful.any():
+                return _chosen(
+                    blobs, (standing > threshold) & (blobs.amplitude > _LEAST * np.quantile(blobs.amplitude, 0.9))
+                )
+            blobs = self._measured(blobs.x_px[~doubtful], blobs.y_px[~doubtful], blobs.sigma_px, noise)
+        return blobs
+
+    def _model(self, blobs: Blobs) -> Grey:
+        return render(blobs.x_px, blobs.y_px, blobs.amplitude, blobs.sigma_px, self._grey.shape)
+
+    def _pixels(self, x: Floats, y: Floats) -> tuple[Index, Index]:
+        """Rows and columns of the nearest inner pixels."""
+        ny, nx = self._grey.shape
+        return np.clip(np.rint(y).astype(np.intp), 1, ny - 2), np.clip(np.rint(x).astype(np.intp), 1, nx - 2)
+
+    def _measured(self, x: Floats, y: Floats, sigma_px: float, noise: Noise) -> Blobs:
+        """Common width, amplitudes cleared of neighbours, and backgrounds of blobs at given places."""
+        if not len(x):
+            return no_blobs(sigma_px)
+        rows, cols = self._pixels(x, y)
+        near, far = self._response[rows, cols].astype(float), self._wide[rows, cols].astype(float)
+        scale = self._scale
+        overlaps = Overlaps(x, y, 4.5 * float(np.hypot(scale, sigma_px)))
+        standing = noise.standing(near, rows, cols, scale)
+        # The weakest are in part noise, which is narrow: they have no say in the width where there are others.
+        weight = np.maximum(standing - min(_CLEAR, 0.7 * float(standing.max())), 0)
+        width = shared_width(overlaps, (scale, _WIDER * scale), (near, far), weight, sigma_px)
+        amplitude = amplitudes(overlaps.matrix(width, scale), near)
+        shown = width**2 / (width**2 + scale**2)
+        tensor = curvature(self._smooth, rows, cols).mean(axis=0)
+        minor2 = (width**2 + scale**2) * (1 + float(roundness(tensor))) / 2 - scale**2
+        minor = float(np.sqrt(max(minor2, (width / 3) ** 2)))
+        background = self._smooth[rows, cols] - shown * amplitude
+        return Blobs(x, y, amplitude, background, standing, width, minor, np.inf)
+
+
+def _chosen(blobs: Blobs, chosen: npt.NDArray[np.bool_]) -> Blobs:
+    names = ("x_px", "y_px", "amplitude", "background", "standing")
+    return replace(blobs, **{name: getattr(blobs, name)[chosen] for name in names})
+
+
+def _apart_from(blobs: Blobs, x: Floats, y: Floats, distance_px: float) -> tuple[Floats, Floats]:
+    """The places further than a distance from every blob."""
+    if not len(blobs) or not len(x):
+        return x, y
+    tree = spatial.cKDTree(np.column_stack([blobs.x_px, blobs.y_px]))
+    apart = tree.query(np.column_stack([x, y]))[0] > distance_px
+    return x[apart], y[apart]
