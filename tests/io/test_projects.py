@@ -20,11 +20,6 @@ from atomseg_app.io.project_lock import lock_project
 from atomseg_app.io.projects import FileReference, Project, TabState, load_project, open_references, save_project
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    monkeypatch.setenv("ATOMSEG_HOME", str(tmp_path / "home"))
-
-
 def columns(count: int = 5) -> Columns:
     table = column_table(count)
     table["x_px"] = np.linspace(0.1, 99.7, count)
