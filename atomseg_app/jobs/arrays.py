@@ -112,11 +112,13 @@ class Segments:
         """Reference to the file that the array lies in, or to a new copy."""
         return reference_in_file(array) or self.write(array)
 
-    def remove(self, reference: Reference) -> None:
-        """Unlink the file of a reference if it is one of these folders' files with this prefix; others are kept."""
+    def remove(self, reference: Reference) -> bool:
+        """Unlink the file of a reference if it is one of these; whether the reference is to no other file."""
         path = Path(reference["path"])
-        if path.name.startswith(self._prefix) and path.parent in self._folders:
+        own = path.name.startswith(self._prefix) and path.parent in self._folders
+        if own:
             unlink(path)
+        return own or not reference["path"]
 
     def remove_all(self) -> None:
         """Unlink every file with this prefix."""

@@ -11,11 +11,12 @@ import itertools
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from atomseg_app import places
-from atomseg_app.data import Data, from_parts, to_parts
+from atomseg_app.data import Array, Data, from_parts, to_parts
 from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.jobs import failures, session, transport
 from atomseg_app.jobs.arrays import Reference, SegmentCache, Segments, attach
@@ -157,6 +158,8 @@ class Host:
             parts = self._pack(task, temporary)
             fields = {"task": task.name, "title": title, "arguments": dict(task.arguments), "inputs": parts}
             with contextlib.suppress(OSError):  # it has just ended, which the queue of events says, too
+                while process.unneeded:
+                    process.channel.send("release", job=process.unneeded.popleft())
                 process.channel.send("run", job=job, **fields)
             return _Run(process, job, title, report, self._grace_s).follow()
         except _Ended as end:
@@ -263,12 +266,18 @@ class _Run:
     def _result(self, fields: dict[str, Any]) -> TaskResult:
         self._report.facts.device = fields["device"]
         items: list[Data] = []
+        in_files: list[Array] = []
         try:
             for part in fields["items"]:
-                items.append(from_parts(part["header"], attach(part["array"])))
-                self._process.outputs.remove(part["array"])
+                array = attach(part["array"])
+                items.append(from_parts(part["header"], array))
+                if not self._process.outputs.remove(part["array"]):
+                    in_files.append(array)
         except FileNotFoundError:
             raise _Ended(started=True) from None
-        with contextlib.suppress(OSError):
-            self._process.channel.send("release", job=self._job)
+        if in_files:  # a file unpacked by the compute process goes with its array there: keep that while ours lives
+            weakref.finalize(in_files[0], self._process.unneeded.append, self._job).atexit = False
+        else:
+            with contextlib.suppress(OSError):
+                self._process.channel.send("release", job=self._job)
         return TaskResult(fields["value"], tuple(items))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class ComputeProcess:
         self.was_ready = False
         self.versions: dict[str, str] = {}
         self.outputs = outputs
+        self.unneeded: deque[int] = deque()  # jobs whose results need not be kept; told before the next job
         self.exit_code: int | None = None
         self.damage = ""  # why it had to be ended
         self._on_end = on_end

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 
@@ -76,6 +77,15 @@ def needs_missing(task, report):
     import a_package_that_is_not_there  # noqa: F401
 
 
+def unpack(task, report):
+    """As a reader of compressed files does: a mapped temporary file that goes with its array."""
+    path = task.arguments["path"]
+    array = np.memmap(path, np.float32, "w+", shape=(40, 50))
+    weakref.finalize(array, os.unlink, path)
+    array.flags.writeable = False
+    return TaskResult(None, (Image(array),))
+
+
 def unsendable(task, report):
     return TaskResult(object())
 
@@ -141,6 +151,6 @@ TASKS = {
     function.__name__.replace("_", "-"): function
     for function in (
         echo, add_one, work, hang, hang_holding_interpreter, segfault, leave, fail, too_much_memory, needs_missing,
-        unsendable, child, leave_child, flood, speak, facts, big_result,
+        unsendable, unpack, child, leave_child, flood, speak, facts, big_result,
     )
 }  # fmt: skip

@@ -152,13 +152,16 @@ def test_without_room_the_next_folder_serves(tmp_path, monkeypatch):
     assert str(large) in reference["path"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch):
-    segments = Segments([tmp_path], "p-")
-    (tmp_path / "p-0").symlink_to("/dev/full")
-    monkeypatch.setattr(module.Path, "open", lambda self, mode: self.write_bytes(bytes(100_000)))
-    with pytest.raises(UserError, match=r"no room for an array of .* GB .*free some space"):
-        segments.write(np.zeros(100_000))
+def test_a_full_disk_is_told_in_one_sentence(tmp_path):
+    resource = pytest.importorskip("resource", reason="file size limits are those of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"no room for an array of .* GB .*free some space"):
+            Segments([tmp_path], "p-").write(np.zeros(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_own_files_are_removed(tmp_path, mapped):

@@ -1,5 +1,6 @@
 """Tasks in the compute process: the same results as here, reports, cancelling, and all that can go wrong."""
 
+import gc
 import os
 import signal
 import sys
@@ -73,6 +74,17 @@ def test_a_mapped_image_is_not_copied(host, tmp_path):
     back = host.run(Task("echo", {}, (image,)), Report()).items[0].values
     assert back.base.filename == str(path)  # the result refers to the very file, as the compute process did
     np.testing.assert_array_equal(back, image.values)
+
+
+def test_a_decoded_file_stays_while_its_array_lives(host, tmp_path):
+    """A file that the compute process unpacked is not copied for each job, and goes when nobody needs it."""
+    image = host.run(Task("unpack", {"path": str(tmp_path / "unpacked")}), Report()).items[0]
+    back = host.run(Task("echo", {}, (image,)), Report()).items[0]
+    assert back.values.base.filename == str(tmp_path / "unpacked")
+    del image, back
+    gc.collect()
+    assert works(host)
+    wait_until(lambda: not (tmp_path / "unpacked").exists())
 
 
 def test_what_cannot_be_sent_is_a_failed_task(host):
@@ -269,7 +281,7 @@ READY = HELLO + "send(1, json.dumps(['ready', {'versions': {}}]).encode())\nsys.
     [
         ("raise ImportError('no numpy here')", r"did not start \(exit code 1: ImportError: no numpy here\)"),
         (HELLO + "send(2, b'[]'); time.sleep(60)", "did not start .it sent no message: protocol version 2"),
-        ("import time; print('Welcome to this shell', flush=True); time.sleep(60)", "did not start .it sent no message: protocol"),
+        ("print('Welcome here', flush=True); import time; time.sleep(60)", "did not start .it sent no message"),
         (READY + "time.sleep(.3); send(1, json.dumps(['started', {'job': 1}]).encode())\n"
          "os.write(1, b'\\0\\1\\0\\0\\1\\0[cut'); sys.exit(4)", r"ended \(exit code 4\)"),
         (READY + "time.sleep(.3); send(1, json.dumps(['started', {'job': 1}]).encode())\n"
