@@ -66,7 +66,7 @@ def main(arguments):
             return launcher.main(arguments[1:])
     except installer.SetupError as problem:
         if window:
-            start.show_failure(str(problem), log)
+            start.show_failure(str(problem), log, arguments)
         else:
             sys.stderr.write(str(problem) + "\n")
         return 1
@@ -94,17 +94,24 @@ def hand_over(command, failure_log):
 
 
 def supervise(command, variables, failure_log):
-    """Run the window from a launcher, where no terminal shows its last words: a failure is shown in a dialog."""
+    """Run the window from a launcher, where no terminal shows the last words of one that was ended by a signal.
+
+    Other failures the program shows itself; a signal that asks it to end is none.
+    """
+    import signal
+
     from atomseg_app import start
 
     failure_log.parent.mkdir(parents=True, exist_ok=True)
     words = failure_log.with_name("window-output.txt")
     with words.open("wb") as output:
         code = subprocess.call(command, env=variables, stdin=subprocess.DEVNULL, stderr=output)
-    if code:
-        last = words.read_text("utf-8", errors="replace").strip().splitlines()[-15:]
-        start.show_failure(f"AtomSeg ended unexpectedly (exit code {code}).\n\n" + "\n".join(last), failure_log)
-    return code
+    said = words.read_text("utf-8", errors="replace")
+    sys.stderr.write(said)
+    if code < 0 and -code not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        text = f"AtomSeg was ended by {signal.Signals(-code).name}.\n\n" + "\n".join(said.splitlines()[-15:])
+        start.show_failure(text, failure_log, command)
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

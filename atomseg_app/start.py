@@ -46,15 +46,21 @@ def has_display(variables: Mapping[str, str] = os.environ, system: str = sys.pla
     return bool(variables.get("DISPLAY") or variables.get("WAYLAND_DISPLAY"))
 
 
-def show_failure(text: str, log: Path) -> None:
-    """Tell why a start failed: on standard error, in ``log``, and in a dialog where no terminal shows the former."""
+def show_failure(text: str, log: Path, arguments: Sequence[str] = ()) -> None:
+    """Tell why a start failed: on standard error, in ``log``, and in a dialog where no terminal shows the former.
+
+    A ``window-check`` gets no dialog: it is a program that waits for its answer.
+    """
     sys.stderr.write(text.rstrip() + "\n")
     place = ""
     with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text, encoding="utf-8")
         place = f"\n\nThis text is also in {log}"
-    if not sys.stderr.isatty() and not _show_dialog("AtomSeg could not start", text + place):
+    shown = sys.stderr.isatty() or (
+        "window-check" not in arguments and _show_dialog("AtomSeg could not start", text + place)
+    )
+    if not shown:
         sys.stderr.write(place.lstrip("\n") + "\n")
 
 

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 def _places(data: Path) -> dict[Path, Path]:
     """Source of every file that is installed, by its target; the menu entry first."""
     theme = data / "icons" / "hicolor"
-    files = {data / "applications" / "atomseg.desktop": PACKAGING / "AtomSeg.desktop"}
+    files = {data / "applications" / "AtomSeg.desktop": PACKAGING / "AtomSeg.desktop"}
     files[theme / "scalable" / "apps" / "atomseg.svg"] = ICONS / "atomseg.svg"
     for size in PNG_SIZES:
         files[theme / f"{size}x{size}" / "apps" / "atomseg.png"] = ICONS / f"atomseg-{size}.png"
