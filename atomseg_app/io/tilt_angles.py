@@ -1,0 +1,77 @@
+"""Tilt angles beside a series: IMOD .rawtlt and .tlt (one angle a line), SerialEM .mdoc."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_BYTES = 16 << 20
+"""Larger side files are no lists of angles."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the files beside a series tell: angles in degrees or none, pixel size in nm, voltage, their names."""
+
+    angles: tuple[float, ...] = ()
+    pixel_size_nm: float | None = None
+    kV: float | None = None  # noqa: N815 - the unit's own spelling
+    names: tuple[str, ...] = ()
+
+
+def read_side_files(path: Path, views: int) -> Side:
+    """Angles for ``views`` images from NAME.rawtlt, NAME.tlt or an .mdoc; refined .tlt first for aligned (.ali) stacks.
+
+    Lists of another length belong to another series and are left out.
+    """
+    text_lists = [".rawtlt", ".tlt"] if path.suffix.lower() != ".ali" else [".tlt", ".rawtlt"]
+    mdoc = _read_mdoc(path)
+    angles: tuple[float, ...] = ()
+    names = list(mdoc.names)
+    for suffix in text_lists:
+        side = path.with_suffix(suffix)
+        angles = _numbers(_text(side))
+        if len(angles) == views:
+            names.insert(0, side.name)
+            break
+        angles = ()
+    if not angles and len(mdoc.angles) == views:
+        angles = mdoc.angles
+    return Side(angles, mdoc.pixel_size_nm, mdoc.kV, tuple(names))
+
+
+def _read_mdoc(path: Path) -> Side:
+    """Angles, pixel size and voltage of NAME.EXT.mdoc or NAME.mdoc."""
+    for side in (path.with_name(f"{path.name}.mdoc"), path.with_suffix(".mdoc")):
+        text = _text(side)
+        if not text:
+            continue
+        values: dict[str, list[float]] = {"TiltAngle": [], "PixelSpacing": [], "Voltage": []}
+        for name, value in re.findall(
+            r"^(TiltAngle|PixelSpacing|Voltage)[ \t]*=[ \t]*(\S+)[ \t\r]*$", text, re.MULTILINE
+        ):
+            values[name] += _numbers(value)
+        spacing, voltage = values["PixelSpacing"][:1], values["Voltage"][:1]
+        size = spacing[0] / 10 if spacing and spacing[0] > 0 else None
+        return Side(tuple(values["TiltAngle"]), size, voltage[0] if voltage else None, (side.name,))
+    return Side()
+
+
+def _text(path: Path) -> str:
+    """Text of a side file, empty if it is missing, unreadable or far too large."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:
+            return path.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Finite numbers of a text, none if anything else is in it."""
+    try:
+        numbers = tuple(float(word) for word in text.split())
+    except ValueError:
+        return ()
+    return numbers if all(math.isfinite(number) for number in numbers) else ()
