@@ -64,8 +64,8 @@ def _parse(head: bytes) -> _Header | None:
         if mode == 0 and words[38] == _IMOD_STAMP and not words[39] & _IMOD_SIGNED:
             dtype = np.dtype("u1")
         return _Header(
-            order, (nz, ny, nx), mode, words[9:6:-1], struct.unpack_from(order + "3f", head, 40), words[16:19], words[22],
-            words[23], head[104:108], *struct.unpack_from(order + "2h", head, 128), dtype,
+            order, (nz, ny, nx), mode, words[9:6:-1], struct.unpack_from(order + "3f", head, 40), words[16:19],
+            words[22], words[23], head[104:108], *struct.unpack_from(order + "2h", head, 128), dtype,
         )  # fmt: skip
     return None
 

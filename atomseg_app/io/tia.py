@@ -1,7 +1,7 @@
 """FEI/Thermo Fisher TIA: .ser holds the pixels, .emi beside it what the microscope was doing.
 
-SER after C. Boothroyd's description of the format (https://personal.ntu.edu.sg/cbb/info/TIAformat/). Rows are stored from
-the bottom up.
+SER after C. Boothroyd's description of the format (https://personal.ntu.edu.sg/cbb/info/TIAformat/). Rows are stored
+from the bottom up.
 """
 
 from __future__ import annotations
