@@ -68,6 +68,7 @@ class ErrorDialog(QDialog):
         log.setToolTip("Show the folder that holds the log.")
         log.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(places.log_folder()))))
         for button in (self._more, copy, log):
+            button.setAutoDefault(False)
             buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

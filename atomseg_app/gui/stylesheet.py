@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
+from atomseg_app import places
 from atomseg_app.gui.colours import Colours
 
 _SHEET = Template("""
@@ -31,7 +32,7 @@ QToolButton:hover { background: $control_hover; }
 QToolButton:checked, QToolButton:pressed { background: $selection; color: $on_selection; }
 QToolButton:disabled { color: $muted; }
 QToolButton:focus { border-color: $focus; }
-QStatusBar { background: $surface; border-top: 1px solid $border; }
+QStatusBar { background: $surface; border-top: 1px solid $border; min-height: 2em; }
 QStatusBar::item { border: 0; }
 
 QPushButton {
@@ -49,7 +50,7 @@ QPushButton[role="flat"] { background: transparent; border-color: transparent; p
 QPushButton[role="flat"]:hover { background: $control_hover; }
 QPushButton[role="flat"]:focus { border: 2px solid $focus; padding: 3px 7px; }
 QPushButton[role="row"] {
-  background: transparent; border: 2px solid transparent; text-align: left; padding: 5px 8px; }
+  background: transparent; border: 2px solid transparent; text-align: left; padding: 4px 8px; min-height: 2.35em; }
 QPushButton[role="row"]:hover { background: $control_hover; }
 QPushButton[role="row"]:focus { border: 2px solid $focus; }
 QPushButton[role="row"]:disabled { color: $muted; background: transparent; }
@@ -60,6 +61,27 @@ QLineEdit, QPlainTextEdit, QTextBrowser {
   background: $base; border: 1px solid $border; border-radius: 4px; padding: 3px 5px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextBrowser:focus { border: 1px solid $focus; }
 QLineEdit:disabled { color: $muted; background: $window; }
+QComboBox, QAbstractSpinBox {
+  background: $control; border: 1px solid $border; border-radius: 4px; padding: 3px 6px; min-height: 1.15em; }
+QComboBox:hover, QAbstractSpinBox:hover { background: $control_hover; }
+QComboBox:focus, QAbstractSpinBox:focus { border: 1px solid $focus; }
+QComboBox:disabled, QAbstractSpinBox:disabled { color: $muted; background: $window; }
+QComboBox::drop-down { border: 0; width: 22px; }
+QComboBox::down-arrow { image: url("$icons/down-$look.svg"); width: 12px; height: 12px; }
+QComboBox QAbstractItemView { background: $surface; border: 1px solid $border; padding: 3px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: 0; width: 18px; background: transparent; }
+QAbstractSpinBox::up-arrow { image: url("$icons/up-$look.svg"); width: 10px; height: 10px; }
+QAbstractSpinBox::down-arrow { image: url("$icons/down-$look.svg"); width: 10px; height: 10px; }
+QCheckBox { spacing: 7px; }
+QCheckBox::indicator, QTreeView::indicator, QMenu::indicator {
+  width: ${box_px}px; height: ${box_px}px; border: 1px solid $muted; border-radius: 3px; background: $base; }
+QMenu::indicator { margin-left: 8px; }
+QCheckBox::indicator:checked, QTreeView::indicator:checked, QMenu::indicator:checked {
+  background: $accent; border-color: $accent; image: url("$icons/check-$look.svg"); }
+QCheckBox::indicator:disabled { border-color: $border; background: $window; }
+QCheckBox:focus { background: $info; border-radius: 3px; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
+QDialog[role="popup"] { background: $surface; border: 1px solid $border; }
 QLineEdit[invalid="true"] { border: 1px solid $on_error; background: $error; color: $on_error; }
 QAbstractItemView { background: $base; alternate-background-color: $alternate; border: 1px solid $border; outline: 0; }
 QAbstractItemView:focus { border: 1px solid $focus; }
@@ -74,9 +96,9 @@ QTabBar { qproperty-drawBase: 0; }
 QTabBar::tab { padding: 6px 14px; border: 0; border-bottom: 2px solid transparent; color: $muted; }
 QTabBar::tab:selected { color: $text; border-bottom-color: $accent; font-weight: 600; }
 QTabBar::tab:hover { color: $text; }
-QTabBar:focus { outline: 1px solid $focus; }
+QTabBar { outline: 0; }
+QTabBar::tab:focus { background: $info; color: $on_info; }
 QTabWidget::pane { border: 0; border-top: 1px solid $border; }
-QDockWidget { titlebar-close-icon: none; }
 QDockWidget::title { background: $surface; padding: 5px 8px; border-top: 1px solid $border; }
 QGroupBox { border: 1px solid $border; border-radius: 6px; margin-top: 0.9em; padding: 8px 8px 6px 8px; }
 QGroupBox::title { subcontrol-origin: margin; left: 8px; padding: 0 4px; color: $muted; }
@@ -87,7 +109,6 @@ QScrollBar::handle { background: $border; border-radius: 4px; margin: 2px; min-h
 QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
-QCheckBox:focus, QRadioButton:focus { outline: 1px solid $focus; }
 QSlider:focus { border: 1px solid $focus; border-radius: 4px; }
 
 QFrame[role="card"] { background: $surface; border: 1px solid $border; border-radius: 8px; }
@@ -110,4 +131,6 @@ def stylesheet(colours: Colours, font_pt: float) -> str:
     """Style sheet of a look at a text size in points."""
     sizes = {"title_pt": font_pt * 1.7, "heading_pt": font_pt * 1.15, "small_pt": font_pt * 0.9}
     rounded = {name: f"{size:.1f}" for name, size in sizes.items()}
+    icons = (places.resources_folder() / "icons" / "ui").as_posix()
+    rounded |= {"icons": icons, "look": "dark" if colours.dark else "light", "box_px": str(round(font_pt * 1.4))}
     return _SHEET.substitute({name: str(value) for name, value in vars(colours).items()}, **rounded)
