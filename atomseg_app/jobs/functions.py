@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from atomseg_app import operations
-from atomseg_app.data import Columns
 from atomseg_app.errors import UserError
+from atomseg_app.io import files, tables
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Report
 
-EXPORT_FORMATS = {"csv": "write_csv", "json": "write_json", "xyz": "write_xyz", "atomap-hdf5": "write_atomap_hdf5"}
-"""Format of the ``export`` task to writer in :mod:`atomseg_app.io.tables`."""
+EXPORT_FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "csv": ("write_csv", ("columns",)),
+    "json": ("write_json", ("columns",)),
+    "xyz": ("write_xyz", ("columns",)),
+    "atomap-hdf5": ("write_atomap_hdf5", ("columns", "image")),
+}
+"""Format of the ``export`` task to its writer in :mod:`atomseg_app.io.tables` and the inputs it takes."""
 
 
 def run_operation(task: Task, report: Report) -> TaskResult:
@@ -25,29 +30,26 @@ def run_operation(task: Task, report: Report) -> TaskResult:
 
 def inspect_file(task: Task, report: Report) -> TaskResult:
     """Datasets of the file ``path`` as a list of dictionaries, without loading them."""
-    from atomseg_app.io import files
-
     return TaskResult([dataclasses.asdict(info) for info in files.inspect(task.arguments["path"])])
 
 
 def open_file(task: Task, report: Report) -> TaskResult:
     """Read ``dataset`` (None: the first readable one) of the file ``path``."""
-    from atomseg_app.io import files
-
     return TaskResult(items=(files.read(task.arguments["path"], task.arguments.get("dataset"), report),))
 
 
 def export_columns(task: Task, report: Report) -> TaskResult:
-    """Write a column table to ``path`` in ``format``; the value is the path."""
+    """Write a column table to ``path`` in ``format``; the value is the path. atomap's file takes the image, too."""
     wanted, path = task.arguments["format"], task.arguments["path"]
     if wanted not in EXPORT_FORMATS:
         raise UserError(f"Columns cannot be exported as {wanted!r}; formats: {', '.join(EXPORT_FORMATS)}.")
-    (columns,) = task.inputs
-    if not isinstance(columns, Columns):
-        raise UserError(f"Only columns can be exported as a table, not {columns.kind}.")
-    tables = importlib.import_module("atomseg_app.io.tables")
+    writer, takes = EXPORT_FORMATS[wanted]
+    given = tuple(item.kind for item in task.inputs)
+    if given != takes:
+        raise UserError(f"Export as {wanted} takes {' and '.join(takes)}, but was given {' and '.join(given)}.")
+    columns, *others = task.inputs
     report.progress(0, f"writing {path}")
-    getattr(tables, EXPORT_FORMATS[wanted])(columns, path)
+    getattr(tables, writer)(columns, path, *others)
     return TaskResult(str(path))
 
 

@@ -67,20 +67,21 @@ class Worker:
         """Run tasks as they come; never returns."""
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
         self._channel.send("ready", versions=_versions())
-        if self._warm:
-            self._warm_up_when_idle()
         while True:
-            self._do(self._waiting.get())
-
-    def _warm_up_when_idle(self) -> None:
-        """Import torch before it is needed, unless work is already waiting (opening a file does not need it)."""
-        try:
-            self._do(self._waiting.get(timeout=_IDLE_BEFORE_WARMING_S))
-        except queue.Empty:
             try:
-                run_task(Task("warm"), Report())
-            except Exception:  # noqa: BLE001 - the job that needs what is missing says so to the user
-                traceback.print_exc()
+                job = self._waiting.get(timeout=_IDLE_BEFORE_WARMING_S if self._warm else None)
+            except queue.Empty:
+                self._warm_up()
+            else:
+                self._do(job)
+
+    def _warm_up(self) -> None:
+        """Import torch before it is needed, but not before work that is waiting (opening a file does without)."""
+        self._warm = False
+        try:
+            run_task(Task("warm"), Report())
+        except Exception:  # noqa: BLE001 - the job that needs what is missing says so to the user
+            traceback.print_exc()
 
     def _listen(self) -> None:
         """Take commands while the main thread computes; the end of the stream ends the process."""
