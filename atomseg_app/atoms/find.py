@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial import cKDTree
 
 from atomseg_app import devices
-from atomseg_app.atoms import model, refine
+from atomseg_app.atoms import evidence, model, precision, refine
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, RefitColumns
+from atomseg_app.atoms.problem import Scene
 from atomseg_app.data import (
     FLAG_EDGE,
     FLAG_NOT_CONVERGED,
@@ -26,6 +28,7 @@ from atomseg_app.operations import Report
 
 Floats = npt.NDArray[np.float64]
 
+_SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
 _EDGE_SIGMA = 2.0  # a column whose core, to this many widths, is cut by the border is marked
 
 
@@ -73,14 +76,14 @@ def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, repo
         return replace(columns, table=table)
     widths = table["sigma_px"][np.isfinite(table["sigma_px"])]
     sigma = float(np.median(widths)) if len(widths) else 4.0
-    scene = refine.Scene.of(image.values, device)
+    scene = Scene.of(image.values, device)
     start = model.ColumnState(
         table["x_px"].copy(),
         table["y_px"].copy(),
         np.nan_to_num(table["amplitude"]) / scene.scale,
         model.round_root(np.full(len(table), sigma)),
     )
-    fit = refine.fit(scene, start, 5 * sigma, report, free=parameters.shape == "free")
+    fit = refine.fit(scene, start, _SPACING_SIGMA * sigma, report, free=parameters.shape == "free")
     fitted = _table(fit, scene, table["probability"])
     kept = ("column_id", "sublattice", "frame")
     for name in fitted.dtype.names or ():
@@ -105,24 +108,39 @@ def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) ->
 def _fitted(
     values: Array, candidates: Candidates, parameters: FindColumns, device: torch.device, report: Report
 ) -> Array:
-    scene = refine.Scene.of(values, device)
+    scene = Scene.of(values, device)
+    sigma = float(np.median(candidates.sigma_px))
+    once = _once(candidates, sigma)
     start = model.ColumnState(
-        candidates.x_px,
-        candidates.y_px,
-        candidates.amplitude / scene.scale,
-        model.round_root(np.full(len(candidates), np.median(candidates.sigma_px))),
+        candidates.x_px[once],
+        candidates.y_px[once],
+        candidates.amplitude[once] / scene.scale,
+        model.round_root(np.full(len(once), sigma)),
     )
-    spacing = candidates.spacing_px if np.isfinite(candidates.spacing_px) else 5 * float(np.median(start.sigma))
-    fit = refine.fit(scene, start, spacing, report, free=parameters.shape == "free")
-    return _table(fit, scene, candidates.probability)
+    probability = candidates.probability[once]
+    spacing = candidates.spacing_px if np.isfinite(candidates.spacing_px) else _SPACING_SIGMA * sigma
+    fit = refine.fit(scene, start, spacing, report.part(0.0, 0.4), free=parameters.shape == "free")
+    found = evidence.Resolved(fit, probability)
+    if parameters.split:
+        found = evidence.resolve(fit, probability, parameters.false_alarms, report.part(0.4, 0.9))
+    return _table(found.fit, scene, found.probability)
 
 
-def _table(fit: refine.Fit, scene: refine.Scene, probability: Floats) -> Array:
+def _once(candidates: Candidates, sigma_px: float) -> npt.NDArray[np.int64]:
+    """Indices of the candidates without doubles: of two nearer than a width, the stronger stays."""
+    points = np.stack([candidates.x_px, candidates.y_px], axis=1)
+    strength = np.abs(candidates.amplitude)
+    pairs = cKDTree(points).query_pairs(sigma_px, output_type="ndarray")
+    weaker = np.where(strength[pairs[:, 0]] < strength[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
+    return np.setdiff1d(np.arange(len(candidates)), weaker)
+
+
+def _table(fit: refine.Fit, scene: Scene, probability: Floats) -> Array:
     state = fit.state
     table = column_table(len(state))
     major, minor, angle = state.axes()
     table["x_px"], table["y_px"] = state.x, state.y
-    table["x_err_px"], table["y_err_px"] = np.sqrt(np.maximum(fit.variance, 0)).T
+    table["x_err_px"], table["y_err_px"] = precision.position_errors(fit).T
     table["amplitude"] = state.amplitude * scene.scale
     table["background"] = fit.level * scene.scale + scene.offset
     table["sigma_px"] = state.sigma
@@ -133,7 +151,7 @@ def _table(fit: refine.Fit, scene: refine.Scene, probability: Floats) -> Array:
     margin = np.minimum(np.minimum(state.x, width - 1 - state.x), np.minimum(state.y, height - 1 - state.y))
     table["flag"][margin < _EDGE_SIGMA * state.sigma - 0.5] = FLAG_EDGE
     table["flag"][~fit.converged] = FLAG_NOT_CONVERGED
-    return table
+    return table[margin >= -0.5]  # a column whose centre is outside only served to explain its tail
 
 
 def _as_detected(candidates: Candidates) -> Array:

@@ -161,7 +161,7 @@ class Renderer:
         """
         out = np.empty((len(state), degree + 1, degree + 1))
         for chunk in self.chunks(state):
-            weighted = self.patches(padded, chunk) * (chunk.gaussian if power == 1 else chunk.gaussian**power)
+            weighted = self.patches(padded, chunk) * chunk.gaussian**power
             out[chunk.rows] = _moments(weighted, chunk.dy, chunk.dx, degree)
         return out
 
@@ -191,7 +191,7 @@ class Renderer:
         p1 = np.stack([one.x, one.y], axis=1)
         p2 = np.stack([two.x, two.y], axis=1)
         total = q1 + q2
-        centre: Floats = np.linalg.solve(total, (q1 @ p1[..., None] + q2 @ p2[..., None]))[..., 0]
+        centre = np.asarray(np.linalg.solve(total, q1 @ p1[..., None] + q2 @ p2[..., None])[..., 0], np.float64)
         gap = p1 - p2
         between = np.einsum("mi,mij,mj->m", gap, q1 @ np.linalg.solve(total, q2), gap)
         root = np.swapaxes(np.linalg.cholesky(total), 1, 2)

@@ -29,6 +29,17 @@ class Noise:
         """Variance at each level, same shape."""
         return (level * self.gain + self.constant).clamp_min(self.floor)
 
+    def deviance(self, data: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Quasi-deviance of data against a level, same shape: 2 ∫ (data - t)/variance(t) dt from level to data.
+
+        For pure Poisson counts that is the Poisson deviance, for constant variance chi-square (Wedderburn 1974).
+        """
+        variance = self.variance(level)
+        residual = data - level
+        x = (residual * (self.gain / variance)).clamp_min(-1 + 1e-6)
+        exact = 2 * ((1 + x) * torch.log1p(x) - x) / (x * x)
+        return residual**2 / variance * torch.where(x.abs() < 0.03, 1 - x / 3 + x * x / 6, exact)
+
 
 def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -> Noise:
     """Noise from residuals (y, x) against a fitted level (y, x) where ``valid``.

@@ -58,6 +58,14 @@ class Layout:
         """Number of unknowns."""
         return self.first_node + self.nodes + self.common
 
+    def own_of(self, vector: Floats) -> Floats:
+        """View (n, 1 or 3) of the columns' own shapes in a vector of unknowns."""
+        return vector[: self.first_node].reshape(self.columns, self.own)[:, 3:]
+
+    def nodes_of(self, vector: Floats) -> Floats:
+        """View (nodes,) of the background's coefficients in a vector of unknowns."""
+        return vector[self.first_node : self.first_node + self.nodes]
+
     @property
     def projection(self) -> Floats:
         """Six parameters of a column from its own unknowns (6, own)."""
@@ -181,10 +189,13 @@ def assemble(
     moments: tuple[Floats, Floats, Floats],
     pairs: tuple[Ints, Ints, Floats],
     background: Background,
-    node_gradient: Floats,
-    node_matrix: sp.csr_matrix,
+    node_terms: tuple[Floats, sp.csr_matrix],
 ) -> Normal:
-    """Normal equations from the moments of :meth:`model.Renderer.information`, pair blocks and background terms."""
+    """Normal equations from the moments of :meth:`model.Renderer.information`, pair blocks and background terms.
+
+    ``node_terms`` are gradient and information of the background's coefficients.
+    """
+    node_gradient, node_matrix = node_terms
     n, k, first = layout.columns, layout.own, layout.first_node
     c = model.coefficients(state, unit)
     t = layout.projection

@@ -1,0 +1,149 @@
+"""How many columns there are: peaks split, merged, added and dropped where the likelihood asks for it.
+
+Every change is proposed from the residual, fitted with its surroundings, and kept if the deviance it saves exceeds
+what noise alone would give at the expected number of false alarms (likelihood ratio, Wilks 1938), in units of the
+residual's own power, so that scan noise and misfit do not count as columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from atomseg_app.atoms import model
+from atomseg_app.atoms.problem import Prior, Problem
+from atomseg_app.atoms.proposals import RESOLVED, Judge, Proposal, proposed, whitened_distance
+from atomseg_app.atoms.refine import Fit, descend
+from atomseg_app.operations import Report
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_PAIR_RATIO = 1.3  # common shape longer than this may be pairs
+_BLOB = 1.6  # detections nearer than this, in widths along their line, may be one column
+_SURROUNDINGS = 5.0  # widths round a change within which columns are fitted again
+_WEAK = 0.25  # an added column is at least this fraction of the typical one
+_FIXED_SHAPE = 1e-3
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A fit, and the probability (n,) that each of its columns is no noise."""
+
+    fit: Fit
+    probability: Floats
+
+
+def resolve(fit: Fit, probability: Floats, false_alarms: float, report: Report) -> Resolved:
+    """Fit with as many columns as the image supports."""
+    found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
+    judge = Judge.of(found.fit, false_alarms)
+    for _ in range(2):
+        better = changed(found, judge, report.part(0.5, 1.0))
+        if better is found:
+            break
+        found = better
+    return found
+
+
+def _as_pairs(found: Resolved, report: Report) -> Resolved:
+    """The same blobs each as two columns side by side, if all of the image together says so.
+
+    A common shape can swallow a common dumbbell; only the whole image can tell, by Schwarz's criterion (1978).
+    """
+    fit = found.fit
+    major, minor, angle = (float(np.median(v)) for v in fit.state.axes())
+    if major < _PAIR_RATIO * minor:
+        return found
+    group = _groups(fit.state, _BLOB)
+    weight = np.abs(fit.state.amplitude)
+    total = np.bincount(group, weight)
+    x, y = (np.bincount(group, weight * v) / total for v in (fit.state.x, fit.state.y))
+    amplitude = np.bincount(group, fit.state.amplitude * weight) / total
+    half = np.sqrt(major**2 - minor**2)
+    dx, dy = half * np.cos(np.deg2rad(angle)), half * np.sin(np.deg2rad(angle))
+    count = len(x)
+    pairs = model.ColumnState(
+        np.concatenate([x - dx, x + dx]),
+        np.concatenate([y - dy, y + dy]),
+        np.tile(0.6 * amplitude, 2),
+        model.round_root(np.full(2 * count, minor)),
+    )
+    problem = Problem(fit.problem.scene, minor, fit.problem.spacing / 2, fit.problem.prior, free=fit.problem.free)
+    trial = descend(problem, problem.start(pairs), None, report)
+    saved = fit.problem.deviance(fit.at, fit.noise) - problem.deviance(trial.at, trial.noise)
+    extra = 4 * (2 * count - len(fit.state))
+    if saved < extra * np.log(max(trial.problem.scene.data.numel() / len(pairs), 2.0)):
+        return found
+    probability = np.zeros(count)
+    np.maximum.at(probability, group, found.probability)
+    return Resolved(trial, np.tile(probability, 2))
+
+
+def _groups(state: model.ColumnState, reach: float) -> Ints:
+    """Number (n,) of the cluster each column belongs to: chains of columns within ``reach`` of their own widths."""
+    points = np.stack([state.x, state.y], axis=1)
+    major = float(np.median(state.axes()[0]))
+    pairs = cKDTree(points).query_pairs(reach * major, output_type="ndarray")
+    near = pairs[whitened_distance(state, pairs) < reach]
+    n = len(state)
+    graph = csr_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def changed(found: Resolved, judge: Judge, report: Report) -> Resolved:
+    """One round of merges, splits and additions; the same object where nothing is worth changing."""
+    fit = found.fit
+    proposal = proposed(fit, judge)
+    if not proposal.count:
+        return found
+    accepted, added = _tried(fit, proposal, judge, report.part(0.0, 0.5))
+    if not accepted.any():
+        return found
+    keep = np.ones(len(fit.state), bool)
+    keep[proposal.removed[accepted[proposal.removed_by]]] = False
+    put = accepted[proposal.added_by]
+    state = fit.state.take(keep).joined(added.take(put))
+    own = np.concatenate([fit.at.own[keep], np.zeros((int(put.sum()), fit.at.own.shape[1]))])
+    start = fit.problem.start(state, fit.at.coefficients, own)
+    probability = np.concatenate([found.probability[keep], np.ones(int(put.sum()))])
+    return Resolved(descend(fit.problem, start, fit.noise, report.part(0.5, 1.0)), probability)
+
+
+def _tried(fit: Fit, proposal: Proposal, judge: Judge, report: Report) -> tuple[Bools, model.ColumnState]:
+    """Which changes are worth it (k,), and the added columns as fitted; everything far from a change stays fixed."""
+    problem, state = fit.problem, fit.state
+    kept = np.setdiff1d(np.arange(len(state)), proposal.removed)
+    centres = np.stack([proposal.x, proposal.y], axis=1)
+    points = np.stack([state.x[kept], state.y[kept]], axis=1)
+    near = cKDTree(centres).query(points)[0] < _SURROUNDINGS * problem.sigma
+    fixed = problem.renderer.render(state.take(kept[~near]))
+    prior = Prior(problem.prior.own_sd, _FIXED_SHAPE)
+    local = Problem(problem.scene, problem.sigma, problem.spacing, prior, free=problem.free, fixed=fixed)
+    active = state.take(kept[near]).joined(proposal.added)
+    own = np.concatenate([fit.at.own[kept[near]], np.zeros((len(proposal.added), fit.at.own.shape[1]))])
+    trial = descend(local, local.start(active, fit.at.coefficients, own), fit.noise, report)
+    saved_image = problem.deviance_image(fit.at, fit.noise) - local.deviance_image(trial.at, fit.noise)
+    where = model.ColumnState(proposal.x, proposal.y, np.ones(proposal.count), state.root[:1].repeat(proposal.count, 0))
+    saved = problem.renderer.moments(problem.renderer.padded(saved_image), where, 0, power=0)[:, 0, 0]
+    added = trial.state.take(np.arange(int(near.sum()), len(active)))
+    return (saved > proposal.needed) & _sound(added, proposal, state), added
+
+
+def _sound(added: model.ColumnState, proposal: Proposal, before: model.ColumnState) -> Bools:
+    """Whether each change leaves columns (k,) that are strong enough and not on top of each other."""
+    typical = float(np.median(before.amplitude))
+    good = np.ones(proposal.count, bool)
+    good[proposal.added_by[added.amplitude / typical < _WEAK]] = False
+    points = np.stack([added.x, added.y], axis=1)
+    reach = RESOLVED * float(np.median(added.axes()[0])) if len(added) else 0.0
+    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray") if len(added) else np.zeros((0, 2), int)
+    close = pairs[whitened_distance(added, pairs) < RESOLVED]
+    good[proposal.added_by[close[:, 0]]] = False
+    return good

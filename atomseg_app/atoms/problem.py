@@ -1,0 +1,180 @@
+"""One image and its model: deviance, joint normal equations and steps, for the fit in :mod:`refine`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from atomseg_app.atoms import model, normal
+from atomseg_app.atoms.noise import Noise
+from atomseg_app.atoms.spline import Background
+
+Floats = npt.NDArray[np.float64]
+
+_PAIR_REACH_SIGMA = 6.0
+_NODES_SPACING = 2.0  # nodes of the background, in column spacings
+_NODES_SIGMA = 8.0  # and at least this many widths
+_STEP_SIGMA = 0.4  # largest move in one step, in widths
+_STEP_AMPLITUDE = 0.7
+_STEP_SHAPE = 0.25
+_BEYOND_SIGMA = 2.0  # how far outside the image the centre of a column may lie whose tail is in it
+_ROUGHNESS = 1e-3  # of the data's own weight on a node
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image ready to be fitted: ``data`` (y, x) float32 scaled to about 0..1, ``valid`` where it counts.
+
+    Values of the file are ``data * scale + offset``.
+    """
+
+    data: torch.Tensor
+    valid: torch.Tensor
+    offset: float
+    scale: float
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.generic], device: torch.device) -> Scene:
+        """Scene of an image (y, x) of any real type; NaN and infinities do not count."""
+        array = np.asarray(values)
+        finite = np.isfinite(array)
+        sample = array[finite]
+        sample = sample[:: max(1, sample.size // 200_000)].astype(np.float64)
+        low, middle, high = np.percentile(sample, [1, 50, 99]) if sample.size else (0.0, 0.0, 1.0)
+        scale = float(high - low) or 1.0
+        data = np.where(finite, (array - middle) / scale, 0).astype(np.float32)
+        return cls(torch.from_numpy(data).to(device), torch.from_numpy(finite).to(device), float(middle), scale)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of pixels."""
+        return int(self.data.shape[0]), int(self.data.shape[1])
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of shapes before the fit, as standard deviations of logarithms.
+
+    A column's own shape is normal round the common one with ``own_sd``; the common one round its start with
+    ``common_sd``.
+    """
+
+    own_sd: float
+    common_sd: float = np.inf
+
+    def penalty(self, at: Point) -> float:
+        """Twice the negative log of the prior at a point, up to a constant."""
+        return float(np.sum(at.own**2)) / self.own_sd**2 + float(np.sum(at.common**2)) / self.common_sd**2
+
+    def added(self, equations: normal.Normal, at: Point) -> normal.Normal:
+        """Normal equations with this prior."""
+        layout = equations.layout
+        information = np.zeros(layout.count)
+        gradient = equations.gradient.copy()
+        layout.own_of(information)[:] = 1 / self.own_sd**2
+        layout.own_of(gradient)[:] -= at.own / self.own_sd**2
+        if layout.common:
+            information[-3:] = 1 / self.common_sd**2
+            gradient[-3:] -= at.common / self.common_sd**2
+        matrix = equations.matrix.copy()
+        matrix.setdiag(matrix.diagonal() + information)
+        return normal.Normal(layout, matrix, gradient)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a fit stands: columns, their own (n, 1 or 3) and common (3,) departures in shape, background, image."""
+
+    state: model.ColumnState
+    own: Floats
+    common: Floats
+    coefficients: Floats
+    image: torch.Tensor
+
+
+class Problem:
+    """The fit of one scene by columns of about ``sigma_px`` on a background; ``fixed`` (y, x) is added to the model."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        sigma_px: float,
+        spacing_px: float,
+        prior: Prior,
+        *,
+        free: bool = False,
+        fixed: torch.Tensor | None = None,
+    ) -> None:
+        self.scene, self.sigma, self.spacing, self.prior, self.free = scene, sigma_px, spacing_px, prior, free
+        self._fixed = fixed
+        reach = max(3, int(np.ceil(model.REACH_SIGMA * sigma_px)))
+        self.renderer = model.Renderer(scene.shape, reach, sigma_px, scene.data.device)
+        node_px = max(_NODES_SPACING * spacing_px, _NODES_SIGMA * sigma_px)
+        self.background = Background(scene.shape, node_px, scene.data.device)
+        self.valid = scene.valid.to(torch.float32)
+
+    def start(self, state: model.ColumnState, coefficients: Floats | None = None, own: Floats | None = None) -> Point:
+        """First point of a fit; without coefficients on a level background, without ``own`` of the common shape."""
+        if coefficients is None:
+            coefficients = np.zeros(self.background.shape)
+        if own is None:
+            own = np.zeros((len(state), 3 if self.free else 1))
+        return Point(state, own, np.zeros(3), coefficients, self.image(state, coefficients))
+
+    def image(self, state: model.ColumnState, coefficients: Floats) -> torch.Tensor:
+        """Model of the image (y, x)."""
+        image = self.renderer.render(state).add_(self.background.render(coefficients))
+        return image if self._fixed is None else image.add_(self._fixed)
+
+    def deviance_image(self, at: Point, noise: Noise) -> torch.Tensor:
+        """Quasi-deviance of each pixel (y, x)."""
+        return noise.deviance(self.scene.data, at.image) * self.valid
+
+    def deviance(self, at: Point, noise: Noise) -> float:
+        """Quasi-deviance of the image, and of the shapes from their prior."""
+        return float(self.deviance_image(at, noise).sum(dtype=torch.float64)) + self.prior.penalty(at)
+
+    def normal_equations(self, at: Point, noise: Noise, data: torch.Tensor | None = None) -> normal.Normal:
+        """Joint normal equations at a point, for the scene's data or other ``data`` (y, x)."""
+        state = at.state
+        weight = self.valid / noise.variance(at.image)
+        score = ((self.scene.data if data is None else data) - at.image) * weight
+        padded = self.renderer.padded(weight)
+        moments = self.renderer.information(self.renderer.padded(score), padded, state)
+        one, two = normal.neighbours(state, _PAIR_REACH_SIGMA * self.sigma)
+        pairs = (one, two, self.renderer.pair_information(padded, state, one, two))
+        gram = self.background.gram(weight)
+        rough = self.background.roughness() * (_ROUGHNESS * float(gram.diagonal().mean()))
+        pull = (rough @ at.coefficients.ravel()).reshape(self.background.shape)
+        layout = normal.Layout(len(state), self.background.count, self.free)
+        nodes = (self.background.adjoint(score) - pull, gram + rough)
+        return self.prior.added(normal.assemble(layout, state, self.sigma, moments, pairs, self.background, nodes), at)
+
+    def stepped(self, at: Point, equations: normal.Normal, damping: float) -> tuple[Point, Floats]:
+        """The next point, and how far each column moved in units of its error bar (n,)."""
+        step, layout = equations.solve(damping), equations.layout
+        columns = _limited(layout.column_steps(step), at.state, self.sigma)
+        state = at.state.moved(columns)
+        (height, width), beyond = self.scene.shape, _BEYOND_SIGMA * self.sigma
+        x, y = np.clip(state.x, -beyond, width - 1 + beyond), np.clip(state.y, -beyond, height - 1 + beyond)
+        state = replace(state, x=x, y=y)
+        coefficients = at.coefficients + layout.nodes_of(step).reshape(self.background.shape)
+        common = at.common + step[-3:] if layout.common else at.common
+        moved = np.max(np.abs(columns[:, :2]) * np.sqrt(equations.position_information()), axis=1)
+        own = at.own + layout.own_of(step)
+        return Point(state, own, common, coefficients, self.image(state, coefficients)), moved
+
+
+def _limited(steps: Floats, state: model.ColumnState, sigma: float) -> Floats:
+    """Steps (n, 6) kept inside a trust region: a fraction of a width, of the amplitude and of the shape."""
+    out = steps.copy()
+    move = np.hypot(steps[:, 0], steps[:, 1]) / (_STEP_SIGMA * sigma)
+    out[:, :2] /= np.maximum(move, 1)[:, None]
+    size = np.abs(state.amplitude)
+    most = _STEP_AMPLITUDE * np.maximum(size, np.median(size))
+    out[:, 2] = np.clip(steps[:, 2], -most, most)
+    out[:, 3:] = np.clip(steps[:, 3:], -_STEP_SHAPE, _STEP_SHAPE)
+    return out
