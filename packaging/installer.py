@@ -109,7 +109,7 @@ class Pip:
         threading.Thread(target=_pass_on, args=(process.stdout, heard), daemon=True).start()
         lines: list[str] = []
         stage, count = "asking for packages", 0
-        with self._log.open("a", encoding="utf-8") as log:
+        with self._log.open("a", buffering=1, encoding="utf-8") as log:
             while True:
                 try:
                     line = heard.get(timeout=0.3)
