@@ -1,5 +1,6 @@
 """A host whose compute process knows the tasks of :mod:`tests.jobs.faulty`, with its files in a folder of the test."""
 
+import os
 import threading
 import time
 
@@ -10,6 +11,8 @@ from atomseg_app.jobs import session
 from atomseg_app.jobs.host import Host
 from atomseg_app.jobs.tasks import EXTRA_TASKS
 from atomseg_app.operations import Report
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # these tests show no window
 
 
 @pytest.fixture(autouse=True)
