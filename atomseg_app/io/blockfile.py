@@ -1,6 +1,6 @@
 """NanoMegas blockfiles (.blo): precession diffraction maps, described so that they can be refused by name.
 
-Layout as read by RosettaSciIO: a header, a virtual image at the first offset, the patterns at the second.
+Layout as read by RosettaSciIO: a header, a virtual image, and the patterns at the second offset.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from atomseg_app.data import Array
 from atomseg_app.io.dataset import Axis, Dataset, Unreadable, dataset
-from atomseg_app.io.mapped import byte_count, check_room, map_block
+from atomseg_app.io.mapped import check_room, map_block
 from atomseg_app.operations import Report
 
 _HEADER = struct.Struct("<6sHIIIHHHHHddI")
@@ -21,26 +21,20 @@ _BEFORE_PATTERN = 6
 
 
 def read_blockfile(path: Path) -> list[Dataset]:
-    """The patterns (scan y, scan x, y, x) and the virtual bright-field image (y, x) of a map."""
+    """The patterns (scan y, scan x, y, x) of a map."""
     with path.open("rb") as file:
         head = file.read(_HEADER.size)
     if len(head) < _HEADER.size:
         raise Unreadable("its header is cut short")
-    _, _, image_at, patterns_at, _, size, _, columns, rows, _, step_x, step_y, volts = _HEADER.unpack(head)
+    _, _, _, patterns_at, _, size, _, columns, rows, _, step_x, step_y, volts = _HEADER.unpack(head)
     shape, block = (rows, columns, size, size), size * size + _BEFORE_PATTERN
     check_room(path, patterns_at, (rows, columns, block), 1)
     scan = [Axis(rows, step_y, "nm"), Axis(columns, step_x, "nm")]
     metadata = {"kV": volts / 1000} if volts else {}
     byte = np.dtype("u1")
 
-    def load_patterns(report: Report) -> Array:
+    def load(report: Report) -> Array:
         blocks = map_block(path, patterns_at, (rows, columns, block), byte)
         return blocks[..., _BEFORE_PATTERN:].reshape(shape)
 
-    def load_image(report: Report) -> Array:
-        return map_block(path, image_at, (rows, columns), byte)
-
-    found = [dataset("patterns", [*scan, Axis(size), Axis(size)], byte, load_patterns, metadata=metadata)]
-    if _HEADER.size <= image_at and image_at + byte_count((rows, columns), 1) <= patterns_at:
-        found.append(dataset("virtual image", scan, byte, load_image, metadata=metadata))
-    return found
+    return [dataset("", [*scan, Axis(size), Axis(size)], byte, load, metadata=metadata)]

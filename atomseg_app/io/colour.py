@@ -8,6 +8,7 @@ from atomseg_app.data import Array
 from atomseg_app.operations import Report
 
 _LUMINANCE = (0.299, 0.587, 0.114)
+_NOTE = "The colours of this picture differ: its luminance (ITU-R BT.601) is used, which no detector measured."
 
 
 def grey(rgb: Array, report: Report) -> Array:
@@ -18,7 +19,8 @@ def grey(rgb: Array, report: Report) -> Array:
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return np.ascontiguousarray(red)
-    report.note("The colours of this picture differ: its luminance (ITU-R BT.601) is used, which no detector measured.")
+    if _NOTE not in report.facts.notes:  # once for all strips of a picture
+        report.note(_NOTE)
     result = np.empty(red.shape, rgb.dtype)
     for index in np.ndindex(red.shape[:-1]):  # a row at a time, to take little memory
         row = rgb[index] @ np.asarray(_LUMINANCE)

@@ -79,8 +79,8 @@ def dataset(
 ) -> Dataset:
     """Dataset of an array with these axes, slowest first.
 
-    ``image_axes`` is 1 where the file says that the last axis alone is the signal (spectra). A leading axis of length
-    1 is dropped. Angles that differ make a series of images a tilt series; ``tilt_deg`` with one angle serves all.
+    ``image_axes`` is how many of the last axes are the signal: 2, 1 for spectra, 0 for a table of numbers. A leading
+    axis of length 1 is dropped. Angles that differ make a series of images a tilt series; ``tilt_deg`` with one angle serves all.
     """
     axes = list(axes)
     if len(axes) == 3 and axes[0].size == 1 and not is_energy(axes[0].unit):
@@ -106,7 +106,7 @@ def dataset(
 def _angles(axes: Sequence[Axis], given: Sequence[float] | None) -> tuple[float, ...] | None:
     """Tilt angles: those given, else those of a first axis in degrees."""
     if given is not None and len(given) and all(math.isfinite(angle) for angle in given):
-        return tuple(float(angle) for angle in given)
+        return tuple(float(angle) + 0.0 for angle in given)  # no -0
     first = axes[0] if axes else Axis(0)
     factor = degrees_per(first.unit)
     if len(axes) != 3 or factor is None or first.scale is None or first.size > 100_000:
@@ -116,9 +116,11 @@ def _angles(axes: Sequence[Axis], given: Sequence[float] | None) -> tuple[float,
 
 def _kind(axes: Sequence[Axis], image_axes: int, angles: tuple[float, ...] | None) -> tuple[str, Sequence[Axis]]:
     """Kind and spatial axes of an array."""
+    if image_axes == 0:
+        return "table", ()
     energy = [axis for axis in axes if is_energy(axis.unit)] or list(axes[-1:] if image_axes == 1 else ())
     if energy:
-        others = [axis for axis in axes if axis not in energy]
+        others = [axis for axis in axes if not any(axis is each for each in energy)]
         return ("spectrum-image" if any(axis.size > 1 for axis in others) else "spectrum"), others
     if len(axes) < 2:
         return "spectrum", ()
@@ -144,6 +146,8 @@ def _refusal(kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     size = " x ".join(map(str, shape))
     if 0 in shape:
         return f"it is empty ({size} pixels)"
+    if kind == "table":
+        return f"it is a table of numbers ({size}), not an image"
     if kind == "spectrum":
         return f"it is a spectrum ({size}), not an image"
     if kind == "spectrum-image":

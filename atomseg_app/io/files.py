@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import re
 import struct
 import warnings
 import zipfile
@@ -22,11 +21,12 @@ import numpy as np
 from atomseg_app.data import Array, Data, Image, ImageSeries, Source, TiltSeries, Volume
 from atomseg_app.errors import FileError, NotAnImageError, UserError
 from atomseg_app.io.dataset import Dataset, DatasetInfo, Unreadable
+from atomseg_app.io.folder import natural
 from atomseg_app.io.formats import SUPPORTED, Format, is_zarr, recognise
 from atomseg_app.io.mapped import native
 from atomseg_app.operations import Report
 
-__all__ = ["SUPPORTED", "DatasetInfo", "find_inputs", "inspect", "read"]
+__all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", "read"]
 
 _RAISED_BY_DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, OSError,
@@ -39,7 +39,12 @@ _CHECKED_PIXELS = 1 << 26
 
 def inspect(path: str | os.PathLike[str]) -> tuple[DatasetInfo, ...]:
     """Datasets of a file or folder, without loading their arrays. Raises FileError in one sentence."""
-    return tuple(entry.info for entry in _datasets(Path(path))[1])
+    return tuple(entry.info for entry in datasets_of(path))
+
+
+def datasets_of(path: str | os.PathLike[str]) -> list[Dataset]:
+    """Datasets of a file, also those that are refused, with the functions that load them. Raises FileError."""
+    return _open(Path(path))[1]
 
 
 def read(path: str | os.PathLike[str], dataset: str | None = None, report: Report | None = None) -> Data:
@@ -49,7 +54,7 @@ def read(path: str | os.PathLike[str], dataset: str | None = None, report: Repor
     files, NotAnImageError for what is no image, UserError for an unknown dataset.
     """
     path, report = Path(path), report or Report()
-    form, datasets = _datasets(path)
+    form, datasets = _open(path)
     chosen = _choose(path, datasets, dataset)
     _check_name(path, form, report)
     with _one_sentence(path, form):
@@ -70,7 +75,7 @@ def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if path.exists():
             matches = list(_below(path))
         else:
-            names = sorted(glob.glob(str(path), recursive=True), key=_natural)
+            names = sorted(glob.glob(str(path), recursive=True), key=natural)
             matches = [file for name in names for file in _below(Path(name)) if _is_input(file)]
             if not names:
                 raise UserError(f"{given} does not exist; give a file, a folder or a pattern such as '*.dm3'.")
@@ -83,7 +88,7 @@ def _below(path: Path) -> Iterator[Path]:
     if not path.is_dir() or is_zarr(path):
         yield path
         return
-    for entry in sorted(path.iterdir(), key=lambda child: _natural(child.name)):
+    for entry in sorted(path.iterdir(), key=lambda child: natural(child.name)):
         if not entry.name.startswith(".") and (entry.is_dir() or _is_input(entry)):
             yield from _below(entry)
 
@@ -96,12 +101,7 @@ def _is_input(path: Path) -> bool:
     return path.is_dir() or suffix in SUPPORTED
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)]
-
-
-def _datasets(path: Path) -> tuple[Format, list[Dataset]]:
+def _open(path: Path) -> tuple[Format, list[Dataset]]:
     form = recognise(path)
     with _one_sentence(path, form):
         return form, form.read(path)

@@ -201,8 +201,7 @@ class _Extended:
         records = np.frombuffer(content, header.order + "f4", 32 * views).reshape(views, 32)
         if views == 0:
             return cls()
-        pixel_m, volts = float(records[0, 11]), float(records[0, 13])
-        return cls(_finite(records[:, 0]), _positive(pixel_m * 1e9), _positive(volts / 1e3))
+        return cls(_finite(records[:, 0]), _positive(float(records[0, 11]) * 1e9))
 
 
 def _finite(numbers: Any) -> tuple[float, ...]:

@@ -74,8 +74,8 @@ def _dataset(path: Path, name: str, facts: dict[str, Any]) -> Dataset:
         axes.insert(0, Axis(count))
 
     def load(report: Report) -> Array:
-        planes = [map_block(path, element.offset, element.shape, element.dtype)[::-1] for element in elements]
-        return planes[0] if count == 1 else fill((count, *first.shape), first.dtype, enumerate(planes))
+        planes = (map_block(path, element.offset, element.shape, element.dtype)[::-1] for element in elements)
+        return next(planes) if count == 1 else fill((count, *first.shape), first.dtype, enumerate(planes))
 
     tilt = facts.get("tilt_deg")
     metadata = {"kV": facts["kV"]} if facts.get("kV") else {}

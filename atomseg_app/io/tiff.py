@@ -1,0 +1,153 @@
+"""TIFF in all the flavours of microscopes: tags by tifffile, calibration by :mod:`atomseg_app.io.tiff_scale`.
+
+Uncompressed images are mapped; compressed ones are unpacked a segment at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atomseg_app.data import Array
+from atomseg_app.io.colour import grey
+from atomseg_app.io.dataset import Axis, Dataset, Unreadable, dataset
+from atomseg_app.io.mapped import DEFLATE_RATIO, IN_MEMORY_BYTES, ClampedFile, byte_count, check_ratio, fill, map_block
+from atomseg_app.io.tiff_scale import Calibration, calibration_of
+from atomseg_app.io.tilt_angles import read_side_files
+from atomseg_app.operations import Report
+
+if TYPE_CHECKING:
+    import tifffile
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its remarks go to the log, not to the terminal
+
+_MAX_PAGES = 20_000
+_RATIOS: Mapping[int, float] = {1: 1, 5: 1400, 8: DEFLATE_RATIO, 32946: DEFLATE_RATIO, 32773: 64, 6: 512, 7: 512}
+"""Bytes that one stored byte can unpack to at most, by compression tag: none, LZW, deflate, PackBits, JPEG."""
+_OTHER_RATIO = 10_000
+
+
+def read_tiff(path: Path) -> list[Dataset]:
+    """Series of images of a TIFF file. Beside a measured grey image, a colour preview is described but not opened."""
+    import tifffile
+
+    with ClampedFile(path) as file, tifffile.TiffFile(file) as tiff:
+        if len(tiff.pages) > _MAX_PAGES:
+            raise Unreadable("it has too many pages")
+        series = list(tiff.series)
+        calibrations = [calibration_of(tiff, _first_page(each)) for each in series]
+        has_grey = any("S" not in each.axes for each in series)
+        names = [f"page {_first_page(each).index}" if len(series) > 1 else "" for each in series]
+        found = [
+            _dataset(path, index, series[index], calibrations[index], names[index], has_grey)
+            for index in range(len(series))
+        ]
+    if not found:
+        raise Unreadable("there is no image in it")
+    return found
+
+
+def _first_page(series: tifffile.TiffPageSeries) -> tifffile.TiffPage:
+    page = series.keyframe
+    if page is None or not page.shape or page.dtype is None:
+        raise Unreadable("a page of it has no size or type")
+    return page
+
+
+def _dataset(
+    path: Path,
+    index: int,
+    series: tifffile.TiffPageSeries,
+    calibration: Calibration,
+    name: str,
+    has_grey: bool,
+) -> Dataset:
+    page, letters = _first_page(series), series.axes
+    _check_stored(path, series, page)
+    dtype = np.dtype(page.dtype)
+    is_colour = letters.endswith("S")
+    kept = [
+        (letter, int(size)) for letter, size in zip(letters, series.shape, strict=True) if size != 1 or letter in "YX"
+    ]
+    shape = tuple(size for letter, size in kept)
+    axes = [_axis(letter, size, calibration) for letter, size in kept]
+    if is_colour and has_grey:
+        refusal = "it is a colour preview beside the measured image"
+        described = dataset(name, axes[:2], dtype, _loader(path, index, shape, dtype), refusal=refusal)
+        return Dataset(replace(described.info, shape=shape), _loader(path, index, shape, dtype))
+    if is_colour and shape[-1] not in (3, 4):
+        raise Unreadable(f"its pixels have {shape[-1]} channels")
+    axes = axes[: len(axes) - is_colour]
+    views = axes[0].size if len(axes) == 3 else 1
+    side = read_side_files(path, views) if views > 1 else None
+    angles = side.angles if side is not None and side.angles else calibration.tilt_deg
+    load = _loader(path, index, shape, dtype)
+    return dataset(
+        name, axes, dtype, (lambda report: grey(load(report)[..., :3], report)) if is_colour else load,
+        tilt_deg=angles or None, metadata={"kV": calibration.kV} if calibration.kV else {},
+    )  # fmt: skip
+
+
+def _axis(letter: str, size: int, calibration: Calibration) -> Axis:
+    """Axis of tifffile's letter: Y, X and Z (slices) have lengths, others (time, channel, index) none."""
+    y, x = calibration.pixel_size_nm
+    step = {"Y": y, "X": x, "Z": calibration.spacing_nm}.get(letter)
+    return Axis(size, step, "nm" if step else "", name=letter)
+
+
+def _check_stored(path: Path, series: tifffile.TiffPageSeries, page: tifffile.TiffPage) -> None:
+    """Raise Unreadable if the pages cannot be what the tags say."""
+    dtype, size = np.dtype(page.dtype), path.stat().st_size
+    offsets, counts = page.dataoffsets, page.databytecounts
+    if len(offsets) != len(counts) or any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
+        raise Unreadable("it is cut short: its pixels reach beyond its end")
+    ratio = _RATIOS.get(int(page.compression), _OTHER_RATIO) * max(1, 8 * dtype.itemsize / max(1, page.bitspersample))
+    check_ratio(page.shape, dtype.itemsize, sum(counts), ratio)
+    if int(page.compression) == 1:
+        check_ratio(series.shape, dtype.itemsize, size, ratio)
+    elif math.prod(series.shape) > page.size * max(1, len(series.pages)):
+        raise Unreadable(f"its header promises more than its {len(series.pages)} pages hold")
+
+
+def _loader(path: Path, index: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+    """Function that loads a series: mapped if it lies in one piece, else page by page."""
+
+    def load(report: Report) -> Array:
+        import tifffile
+
+        with ClampedFile(path) as file, tifffile.TiffFile(file) as tiff:
+            series = tiff.series[index]
+            if series.dataoffset is not None and _first_page(series).is_memmappable:
+                order = ">" if tiff.byteorder == ">" else "<"
+                return map_block(path, series.dataoffset, shape, dtype.newbyteorder(order))
+            stack = (len(series.pages), *_first_page(series).shape)
+            return fill(stack, dtype, _pieces(series, stack)).reshape(shape)
+
+    return load
+
+
+def _pieces(series: tifffile.TiffPageSeries, stack: tuple[int, ...]) -> Iterator[tuple[Any, Array]]:
+    """Pages, those that are large in segments."""
+    for number, page in enumerate(series.pages):
+        if page is None:
+            raise Unreadable("a page of its series is missing")
+        if tuple(page.shape) != stack[1:]:
+            raise Unreadable("its pages differ in size")
+        keyframe = page.keyframe
+        if byte_count(stack[1:], np.dtype(page.dtype).itemsize) <= IN_MEMORY_BYTES or len(stack) != 3:
+            yield number, page.asarray(maxworkers=1)
+            continue
+        if keyframe.is_tiled or keyframe.rowsperstrip:
+            for values, place, extent in page.segments(maxworkers=1):
+                if values is not None:
+                    rows, columns = place[2:4]
+                    yield (
+                        (number, slice(rows, rows + extent[1]), slice(columns, columns + extent[2])),
+                        values[0, : extent[1], : extent[2], 0],
+                    )

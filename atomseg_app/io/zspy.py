@@ -1,0 +1,97 @@
+"""HyperSpy signals in Zarr stores (.zspy folders, or the same zipped), versions 2 and 3 of Zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atomseg_app.data import Array
+from atomseg_app.io import hspy
+from atomseg_app.io.dataset import Dataset, Unreadable
+from atomseg_app.io.hdf5 import number
+from atomseg_app.io.mapped import DEFLATE_RATIO, byte_count, check_ratio, fill
+from atomseg_app.operations import Report
+
+if TYPE_CHECKING:
+    import zarr
+
+_EMPTY_BYTES = 64 << 20
+"""Arrays up to this size may be missing pieces, which Zarr leaves out where they are all zero."""
+_MAX_TILTS = 100_000
+
+
+def read_zspy(path: Path) -> list[Dataset]:
+    """Signals of a store. Raises Unreadable for a Zarr store that is not HyperSpy's."""
+    root = _open(path)
+    experiments = root.get("Experiments")
+    if experiments is None:
+        raise Unreadable("it is a Zarr store without the Experiments that HyperSpy writes")
+    found = []
+    for name in experiments:
+        group = experiments[name]
+        array = group.get("data")
+        if array is None:
+            continue
+        _check_stored(path, array)
+        children = {f"axis-{index}": group.get(f"axis-{index}") for index in range(array.ndim)}
+        title = name if len(experiments) > 1 else ""
+        load = _loader(path, f"Experiments/{name}/data")
+        found.append(hspy.describe(title, array, children, _facts(path, group), load))
+    if not found:
+        raise Unreadable("there is no signal in it")
+    return found
+
+
+def _open(path: Path) -> zarr.Group:
+    import zarr
+    from zarr.storage import LocalStore, ZipStore
+
+    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+    return zarr.open_group(store, mode="r")
+
+
+def _facts(path: Path, group: Any) -> tuple[list[float], float | None, float | None]:
+    """Tilt angles, stage tilt in degrees and voltage in kV."""
+    tilts = group.get("metadata/Tomography/_sig_tilts/data")
+    angles: list[float] = []
+    if tilts is not None and tilts.size <= _MAX_TILTS:
+        _check_stored(path, tilts)
+        angles = [float(angle) for angle in np.ravel(tilts[...])]
+    microscope = group.get("metadata/Acquisition_instrument/TEM")
+    stage = group.get("metadata/Acquisition_instrument/TEM/Stage")
+    return (
+        angles,
+        number(stage.attrs.get("tilt_alpha")) if stage is not None else None,
+        number(microscope.attrs.get("beam_energy")) if microscope is not None else None,
+    )
+
+
+def _check_stored(path: Path, array: zarr.Array[Any]) -> None:
+    """Raise Unreadable if an array or its pieces cannot be as large as its description says."""
+    itemsize = array.dtype.itemsize
+    if any(chunk > max(size, 1) for chunk, size in zip(array.chunks, array.shape, strict=True)):
+        raise Unreadable("its array is described wrongly")
+    if path.is_dir():
+        stored = sum(file.stat().st_size for file in (path / array.path).rglob("*") if file.is_file())
+    else:
+        stored = path.stat().st_size
+    if byte_count(array.shape, itemsize) > _EMPTY_BYTES:
+        check_ratio(array.shape, itemsize, stored, DEFLATE_RATIO)
+
+
+def _loader(path: Path, name: str) -> hspy.Loader:
+    def load(report: Report) -> Array:
+        array = _open(path)[name]
+        return fill(array.shape, array.dtype, _strips(array))
+
+    return load
+
+
+def _strips(array: Any) -> Iterator[tuple[Any, Array]]:
+    """Parts along the first axis, one row of chunks at a time."""
+    for start in range(0, array.shape[0], max(1, array.chunks[0])):
+        part = slice(start, start + array.chunks[0])
+        yield part, np.asarray(array[part])
