@@ -105,7 +105,7 @@ def _axes(shape: Sequence[int], sizes: Sequence[float] | None) -> list[Axis]:
 
 def _read_header(file: IO[bytes] | io.FileIO) -> _Header:
     """Header of an array, bounded in length; its text is a literal, never run."""
-    version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+    version = np.lib.format.read_magic(file)
     length = 2 if version == (1, 0) else 4
     start = file.read(length)
     size = int.from_bytes(start, "little")

@@ -80,7 +80,7 @@ def dataset(
     """Dataset of an array with these axes, slowest first.
 
     ``image_axes`` is how many of the last axes are the signal: 2, 1 for spectra, 0 for a table of numbers. A leading
-    axis of length 1 is dropped. Angles that differ make a series of images a tilt series; ``tilt_deg`` with one angle serves all.
+    axis of length 1 is dropped. Angles that differ make a series of images a tilt series; one angle serves all views.
     """
     axes = list(axes)
     if len(axes) == 3 and axes[0].size == 1 and not is_energy(axes[0].unit):

@@ -133,15 +133,11 @@ def _one_sentence(path: Path, form: Format) -> Iterator[None]:
 
 def _choose(path: Path, datasets: Sequence[Dataset], name: str | None) -> Dataset:
     """The dataset of that name, or the first that can be opened."""
-    if name is None:
-        chosen = next((entry for entry in datasets if not entry.info.refusal), None) or (datasets or [None])[0]
-    else:
-        chosen = next((entry for entry in datasets if entry.info.name == name), None)
-    if chosen is None:
-        names = ", ".join(repr(entry.info.name) for entry in datasets[:20]) or "nothing"
-        raise UserError(
-            f"{path.name} holds no dataset {name!r}; it holds {names}." if name else f"{path.name} is empty."
-        )
+    named = [entry for entry in datasets if name is None or entry.info.name == name]
+    if not named:
+        names = ", ".join(repr(entry.info.name) for entry in datasets[:20])
+        raise UserError(f"{path.name} holds no dataset {name!r}; it holds {names}.")
+    chosen = next((entry for entry in named if not entry.info.refusal), named[0])
     info = chosen.info
     if info.refusal:
         where = f"{path.name}, {info.name}," if info.name else path.name
@@ -180,6 +176,9 @@ def _data_object(path: Path, info: DatasetInfo, form: Format, values: Array, non
         metadata["tilt_deg"] = list(info.tilt_deg)
     if info.kind == "tilt-series":
         return TiltSeries(values, info.pixel_size_nm, source, metadata, tilt_deg=info.tilt_deg or ())
-    cls = {"image": Image, "image-series": ImageSeries, "volume": Volume}[info.kind]
-    item: Data = cls(values, info.pixel_size_nm, source, metadata)
-    return item
+    classes: dict[str, type[Image | ImageSeries | Volume]] = {
+        "image": Image,
+        "image-series": ImageSeries,
+        "volume": Volume,
+    }
+    return classes[info.kind](values, info.pixel_size_nm, source, metadata)

@@ -63,9 +63,10 @@ def _parse(head: bytes) -> _Header | None:
         dtype = np.dtype(order + _TYPES[mode]) if mode != 3 else np.dtype("V4")
         if mode == 0 and words[38] == _IMOD_STAMP and not words[39] & _IMOD_SIGNED:
             dtype = np.dtype("u1")
+        seri_bytes, seri_flags = struct.unpack_from(order + "2h", head, 128)
         return _Header(
             order, (nz, ny, nx), mode, words[9:6:-1], struct.unpack_from(order + "3f", head, 40), words[16:19],
-            words[22], words[23], head[104:108], *struct.unpack_from(order + "2h", head, 128), dtype,
+            words[22], words[23], head[104:108], seri_bytes, seri_flags, dtype,
         )  # fmt: skip
     return None
 

@@ -27,7 +27,7 @@ def read_json_beside(path: Path, shape: Sequence[int]) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     facts: dict[str, Any] = {}
-    sizes = found.get("pixel_size_nm")
+    sizes: Any = found.get("pixel_size_nm")
     if isinstance(sizes, int | float):
         sizes = [sizes, sizes]
     if not _are_sizes(sizes):

@@ -124,8 +124,8 @@ def _loader(path: Path, index: int, shape: Sequence[int], dtype: np.dtype[Any]) 
         with ClampedFile(path) as file, tifffile.TiffFile(file) as tiff:
             series = tiff.series[index]
             if series.dataoffset is not None and _first_page(series).is_memmappable:
-                order = ">" if tiff.byteorder == ">" else "<"
-                return map_block(path, series.dataoffset, shape, dtype.newbyteorder(order))
+                stored = dtype.newbyteorder(">" if tiff.byteorder == ">" else "<")
+                return map_block(path, series.dataoffset, shape, stored)
             stack = (len(series.pages), *_first_page(series).shape)
             return fill(stack, dtype, _pieces(series, stack)).reshape(shape)
 
@@ -139,15 +139,11 @@ def _pieces(series: tifffile.TiffPageSeries, stack: tuple[int, ...]) -> Iterator
             raise Unreadable("a page of its series is missing")
         if tuple(page.shape) != stack[1:]:
             raise Unreadable("its pages differ in size")
-        keyframe = page.keyframe
         if byte_count(stack[1:], np.dtype(page.dtype).itemsize) <= IN_MEMORY_BYTES or len(stack) != 3:
             yield number, page.asarray(maxworkers=1)
             continue
-        if keyframe.is_tiled or keyframe.rowsperstrip:
-            for values, place, extent in page.segments(maxworkers=1):
-                if values is not None:
-                    rows, columns = place[2:4]
-                    yield (
-                        (number, slice(rows, rows + extent[1]), slice(columns, columns + extent[2])),
-                        values[0, : extent[1], : extent[2], 0],
-                    )
+        for values, place, extent in page.segments(maxworkers=1):
+            if values is not None:
+                rows, columns = place[2:4]
+                window = (number, slice(rows, rows + extent[1]), slice(columns, columns + extent[2]))
+                yield window, values[0, : extent[1], : extent[2], 0]

@@ -97,7 +97,9 @@ def _fei(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Calibration | None
     tag = _tag(page, "FEI_SFEG") or _tag(page, "FEI_HELIOS") or _tag(page, "FEI_TITAN")
     if not isinstance(tag, dict):
         return None
-    scan = next((tag[name] for name in ("Scan", "EScan", "IScan") if isinstance(tag.get(name), dict)), {})
+    scan: dict[str, Any] = next(
+        (tag[name] for name in ("Scan", "EScan", "IScan") if isinstance(tag.get(name), dict)), {}
+    )
     beam = tag.get("Beam") if isinstance(tag.get("Beam"), dict) else {}
     sizes = _metres(scan.get("PixelHeight")), _metres(scan.get("PixelWidth"))
     return Calibration(sizes, kV=kilovolts(f"{(beam or {}).get('HV')} V"))

@@ -25,19 +25,19 @@ _MAX_TILTS = 100_000
 
 def read_zspy(path: Path) -> list[Dataset]:
     """Signals of a store. Raises Unreadable for a Zarr store that is not HyperSpy's."""
-    root = _open(path)
-    experiments = root.get("Experiments")
+    experiments = _group(_open(path), "Experiments")
     if experiments is None:
         raise Unreadable("it is a Zarr store without the Experiments that HyperSpy writes")
     found = []
-    for name in experiments:
-        group = experiments[name]
-        array = group.get("data")
-        if array is None:
+    names = sorted(experiments.group_keys())
+    for name in names:
+        group = _group(experiments, name)
+        array = _array(group, "data")
+        if group is None or array is None:
             continue
         _check_stored(path, array)
-        children = {f"axis-{index}": group.get(f"axis-{index}") for index in range(array.ndim)}
-        title = name if len(experiments) > 1 else ""
+        children = {f"axis-{index}": _group(group, f"axis-{index}") for index in range(array.ndim)}
+        title = name if len(names) > 1 else ""
         load = _loader(path, f"Experiments/{name}/data")
         found.append(hspy.describe(title, array, children, _facts(path, group), load))
     if not found:
@@ -53,15 +53,29 @@ def _open(path: Path) -> zarr.Group:
     return zarr.open_group(store, mode="r")
 
 
-def _facts(path: Path, group: Any) -> tuple[list[float], float | None, float | None]:
+def _group(parent: zarr.Group, name: str) -> zarr.Group | None:
+    import zarr
+
+    found = parent.get(name)
+    return found if isinstance(found, zarr.Group) else None
+
+
+def _array(parent: zarr.Group | None, name: str) -> zarr.Array[Any] | None:
+    import zarr
+
+    found = parent.get(name) if parent is not None else None
+    return found if isinstance(found, zarr.Array) else None
+
+
+def _facts(path: Path, group: zarr.Group) -> tuple[list[float], float | None, float | None]:
     """Tilt angles, stage tilt in degrees and voltage in kV."""
-    tilts = group.get("metadata/Tomography/_sig_tilts/data")
+    tilts = _array(group, "metadata/Tomography/_sig_tilts/data")
     angles: list[float] = []
     if tilts is not None and tilts.size <= _MAX_TILTS:
         _check_stored(path, tilts)
         angles = [float(angle) for angle in np.ravel(tilts[...])]
-    microscope = group.get("metadata/Acquisition_instrument/TEM")
-    stage = group.get("metadata/Acquisition_instrument/TEM/Stage")
+    microscope = _group(group, "metadata/Acquisition_instrument/TEM")
+    stage = _group(group, "metadata/Acquisition_instrument/TEM/Stage")
     return (
         angles,
         number(stage.attrs.get("tilt_alpha")) if stage is not None else None,
@@ -84,7 +98,9 @@ def _check_stored(path: Path, array: zarr.Array[Any]) -> None:
 
 def _loader(path: Path, name: str) -> hspy.Loader:
     def load(report: Report) -> Array:
-        array = _open(path)[name]
+        array = _array(_open(path), name)
+        if array is None:
+            raise Unreadable("its array is gone")
         return fill(array.shape, array.dtype, _strips(array))
 
     return load
