@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 class Background(QObject):
     """One thread that does calls in order; results come back in the GUI thread. Nothing heavy: that is for jobs."""
 
-    _finished = Signal(object, object, object)
+    _finished = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,33 +34,39 @@ class Background(QObject):
     ) -> None:
         """Call ``function`` on the thread, then ``on_done(result)``, or ``on_failed(UserError or OSError)``, here."""
         if not self._closed:
-            self._pool.start(_Call(function, lambda result, problem: self._tell(result, problem, on_done, on_failed)))
+            self._pool.start(_Call(function, on_done, on_failed, self._finished.emit))
 
     def close(self) -> None:
         """Finish what was begun; nothing is delivered any more."""
         self._closed = True
         self._pool.waitForDone()
 
-    def _tell(self, result: Any, problem: Exception | None, on_done: Any, on_failed: Any) -> None:
-        if problem is not None and on_failed is None:
-            _log.warning("%s", problem)
-        self._finished.emit(result, problem, on_done if problem is None else on_failed)
-
-    @Slot(object, object, object)
-    def _deliver(self, result: Any, problem: Exception | None, callback: Callable[[Any], object] | None) -> None:
-        if callback is not None and not self._closed:
-            callback(result if problem is None else problem)
+    @Slot(object)
+    def _deliver(self, tell: Callable[[], object]) -> None:
+        if not self._closed:
+            tell()
 
 
 class _Call(QRunnable):
-    def __init__(self, function: Callable[[], Any], tell: Callable[[Any, Exception | None], None]) -> None:
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        on_done: Callable[[Any], object] | None,
+        on_failed: Callable[[Exception], object] | None,
+        finished: Callable[[Callable[[], object]], None],
+    ) -> None:
         super().__init__()
-        self._function, self._tell = function, tell
+        self._function, self._on_done, self._on_failed, self._finished = function, on_done, on_failed, finished
 
     def run(self) -> None:
+        """Called on the thread; what goes back is one call to make."""
         try:
             result = self._function()
         except (UserError, OSError) as problem:
-            self._tell(None, problem)
+            if self._on_failed is None:
+                _log.warning("%s", problem)
+            else:
+                self._finished(partial(self._on_failed, problem))
         else:
-            self._tell(result, None)
+            if self._on_done is not None:
+                self._finished(partial(self._on_done, result))

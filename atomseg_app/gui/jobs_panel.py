@@ -136,7 +136,7 @@ class JobsPanel(QWidget):
         self.cancel_button.setToolTip("Stop this job." if running else "Only a waiting or running job can be stopped.")
         self.copy_button.setEnabled(job is not None)
         self.copy_button.setToolTip("Copy versions, parameters, error and log of this job.")
-        text = "\n".join([*job.log, *([job.error] if job.error else [])]) if job is not None else ""
+        text = "\n".join(job.log) if job is not None else ""
         if text != self.log.toPlainText():
             self.log.setPlainText(text)
             self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())

@@ -49,7 +49,12 @@ class MainWindow(QMainWindow):
     first_frame = Signal()
 
     def __init__(
-        self, app: QApplication, settings: Settings, workspaces: Sequence[type[Tab]], relay: LogRelay | None = None
+        self,
+        app: QApplication,
+        settings: Settings,
+        workspaces: Sequence[type[Tab]],
+        relay: LogRelay | None = None,
+        jobs: JobEngine | None = None,
     ) -> None:
         super().__init__()
         self.setObjectName("window.main")
@@ -58,7 +63,7 @@ class MainWindow(QMainWindow):
         self._was_empty = True
         theme = Theme(app, settings)
         self.context = Context(
-            ActionRegistry(settings, theme), UndoStack(), JobEngine(), settings, Notifier(self, theme), theme
+            ActionRegistry(settings, theme), UndoStack(), jobs or JobEngine(), settings, Notifier(self, theme), theme
         )
         self.background = Background()
         self.tabs: dict[str, Tab] = {cls.name: cls(self.context) for cls in workspaces}
@@ -209,7 +214,7 @@ class MainWindow(QMainWindow):
         event.ignore()
         if self.session.saving or not self._may_stop_jobs():
             return
-        self.flow.settle(self._close_now)
+        self.flow.settle(self.close_now)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Tell of the first frame."""
@@ -228,7 +233,13 @@ class MainWindow(QMainWindow):
         answer = ask(self, self.context.theme, title, f"Closing stops: {names}.", "Stop and close", "Keep working")
         return answer == "Stop and close"
 
-    def _close_now(self) -> None:
+    @property
+    def closed(self) -> bool:
+        """Whether everything that the window started was ended."""
+        return self._closing
+
+    def close_now(self) -> None:
+        """Close without asking: what is not saved is lost, jobs are stopped, and every process is ended."""
         self._closing = True
         window_layout.save(self, self.context.settings)
         self.context.jobs.shutdown()

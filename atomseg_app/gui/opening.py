@@ -65,7 +65,7 @@ class Opener(QObject):
     def _inspect(self, found: tuple[list[Path], list[Path]]) -> None:
         files, empty = found
         batch = _Batch(len(files), len(files) + len(empty))
-        batch.failures = {str(folder): "the folder holds no file that can be read" for folder in empty}
+        batch.failures = {str(folder): f"no file in it can be opened; known are {_known()}" for folder in empty}
         for path in files:
             self._context.jobs.submit(
                 Task("inspect", {"path": str(path)}),
@@ -117,13 +117,16 @@ class Opener(QObject):
 
 
 def failure_text(problems: dict[str, str]) -> str:
-    """One message for all files: which, why, and what can be opened."""
+    """One message for all files: which and why; the reason of an unknown format names the known ones."""
     shown = list(problems.items())[:8]
     lines = [text if path in text or Path(path).name in text else f"{Path(path).name}: {text}" for path, text in shown]
     if len(problems) > len(shown):
         lines.append(f"... and {len(problems) - len(shown)} more.")
-    formats = ", ".join(dict.fromkeys(SUPPORTED.values()))
-    return "\n\n".join([*lines, f"Supported formats: {formats}."])
+    return "\n\n".join(lines)
+
+
+def _known() -> str:
+    return ", ".join(SUPPORTED)
 
 
 def file_filter() -> str:

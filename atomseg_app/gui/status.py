@@ -81,7 +81,7 @@ class StatusBadges(QObject):
         self.progress = QProgressBar(textVisible=False)
         self.progress.setAccessibleName("Progress of the running job")
         self.progress.setMaximumWidth(110)
-        self.progress.setMaximumHeight(10)
+        self.progress.setProperty("role", "thin")
         self.jobs_button = QPushButton()
         self.jobs_button.setProperty("role", "flat")
         self.jobs_button.setToolTip("Show or hide the jobs panel.")

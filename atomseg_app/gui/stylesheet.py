@@ -87,9 +87,11 @@ QAbstractItemView { background: $base; alternate-background-color: $alternate; b
 QAbstractItemView:focus { border: 1px solid $focus; }
 QHeaderView::section {
   background: $surface; color: $muted; border: 0; border-bottom: 1px solid $border; padding: 4px 6px; }
+QTreeView::item { padding: 3px 2px; }
 QTableCornerButton::section { background: $surface; border: 0; }
 QProgressBar {
   background: $control; border: 1px solid $border; border-radius: 4px; text-align: center; min-height: 1.2em; }
+QProgressBar[role="thin"] { min-height: 8px; max-height: 8px; }
 QProgressBar::chunk { background: $selection; border-radius: 3px; }
 
 QTabBar { qproperty-drawBase: 0; }

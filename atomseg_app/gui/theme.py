@@ -11,6 +11,8 @@ from atomseg_app.gui.icons import FontIcon
 from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME, Settings
 from atomseg_app.gui.stylesheet import stylesheet
 
+_SYSTEM_FONT = "atomseg.system_font"
+
 
 class Theme(QObject):
     """Look of the program. ``changed`` comes after a new look or text size is in force."""
@@ -21,7 +23,7 @@ class Theme(QObject):
         super().__init__()
         self._app = app
         self._settings = settings
-        self._base_font = QFont(app.font())
+        self._base_font = _system_font(app)
         if self._base_font.pointSizeF() <= 0:
             self._base_font.setPointSizeF(10)
         self.colours: Colours = LIGHT
@@ -62,6 +64,13 @@ class Theme(QObject):
     def _on_system(self) -> None:
         if self._settings.get(THEME) == "system" and self._is_dark() != self.colours.dark:
             self.apply()
+
+
+def _system_font(app: QApplication) -> QFont:
+    """Font of the system, remembered with the application before the first scaling."""
+    if app.property(_SYSTEM_FONT) is None:
+        app.setProperty(_SYSTEM_FONT, QFont(app.font()))
+    return QFont(app.property(_SYSTEM_FONT))
 
 
 def palette(colours: Colours) -> QPalette:
