@@ -6,6 +6,7 @@ The only module of this package that knows Qt.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ OnFailed = Callable[[Job], None]
 OnPreview = Callable[[str, Array], None]
 
 _KEPT_JOBS = 200
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -33,7 +35,9 @@ class _News:
     """What has happened to a job since its news was last delivered; of what repeats, only the latest."""
 
     began: bool = False
-    progress: tuple[float, str, str] | None = None
+    fraction: float | None = None
+    message: str | None = None
+    device: str = ""
     lines: list[str] = field(default_factory=list)
     previews: dict[str, Array] = field(default_factory=dict)
     outcome: TaskResult | Failure | Cancelled | None = None
@@ -73,9 +77,7 @@ class _Run(QRunnable):
         except Exception as problem:  # noqa: BLE001 - a defect of the host must not leave a job running for ever
             outcome = from_exception(self.job.title, problem)
         with self._latest() as news:
-            news.outcome = outcome
-            if news.progress is None:
-                news.progress = (-1.0, "", report.facts.device)
+            news.outcome, news.device = outcome, report.facts.device
 
     def take(self) -> _News:
         """The news since the last call; called in the window's thread."""
@@ -95,7 +97,7 @@ class _Run(QRunnable):
 
     def _progressed(self, fraction: float, message: str, device: str) -> None:
         with self._latest() as news:
-            news.progress = (fraction, message, device)
+            news.fraction, news.message, news.device = fraction, message, device
 
     def _logged(self, level: str, text: str) -> None:
         with self._latest() as news:
@@ -135,7 +137,7 @@ class JobEngine(QObject):
 
     def start(self) -> None:
         """Start the compute process in a thread; call it once the window is shown."""
-        self._pool.start(self._host.start)
+        self._pool.start(self._start_host)
 
     def submit(
         self,
@@ -195,6 +197,12 @@ class JobEngine(QObject):
             del self._runs[run.job.id]
             self.job_finished.emit(run.job)
 
+    def _start_host(self) -> None:
+        try:
+            self._host.start()
+        except OSError as problem:  # the first job tells the user
+            _log.warning("the compute process cannot be started: %s", problem)
+
     @Slot(object)
     def _deliver(self, run: _Run) -> None:
         if run.job.id not in self._runs:  # shut down meanwhile
@@ -202,12 +210,11 @@ class JobEngine(QObject):
         news, job = run.take(), run.job
         if news.began:
             job.begin()
-        if news.progress is not None:
-            fraction, message, device = news.progress
-            job.device = device
-            if fraction >= 0:
-                job.fraction = fraction
-                job.message = job.message if job.cancelling.is_set() else message
+        job.device = news.device or job.device
+        if news.fraction is not None:
+            job.fraction = news.fraction
+        if news.message is not None and not job.cancelling.is_set():
+            job.message = news.message
         for line in news.lines:
             job.add_line(line)
         if run.on_preview is not None:
@@ -231,6 +238,9 @@ class JobEngine(QObject):
             job.end("failed")
         else:
             job.end("cancelled")
+        level = logging.WARNING if job.state == "failed" else logging.INFO
+        text = f"job {job.id} {job.title}: {job.state} after {job.elapsed_s():.2f} s. {job.error}".rstrip()
+        _log.log(level, "%s%s", text, f"\n{job.details}" if job.details else "")
         self.job_changed.emit(job)
         try:
             if isinstance(outcome, TaskResult):

@@ -26,13 +26,11 @@ from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.jobs.transport import Message, ProtocolError
 from atomseg_app.operations import Report
 
-CANCEL_GRACE_S = 2.0
-"""Time a cancelled task has to stop by itself; then its process is ended."""
+CANCEL_GRACE_S = 1.5
+"""Time a cancelled task has to stop by itself; then its process is ended, so that Cancel never takes 2 s."""
 
 _START_S = 60.0
 _POLL_S = 0.05
-
-
 _FINAL = ("done", "cancelled", "failed")
 
 
@@ -56,7 +54,6 @@ class Host:
         self._command = list(command or worker_command())
         self._warm = warm
         self._grace_s = grace_s
-        session.sweep()
         self._session = session.Session()
         self._inputs = SegmentCache(Segments(self._session.folders, "in-"))
         self._starts, self._jobs = itertools.count(1), itertools.count(1)
@@ -77,27 +74,37 @@ class Host:
         return dict(self._process.versions) if self._process is not None else {}
 
     def start(self) -> None:
-        """Start the compute process if there is none; returns at once. Raises OSError if it cannot be started."""
+        """Start the compute process if there is none. Raises OSError if it cannot be started.
+
+        The first time, what killed windows have left is removed, which may take a while.
+        """
         with self._state:
+            first = self._process is None
             if not self._closed and (self._process is None or self._process.ended):
                 self._process = self._spawn()
+        if first:
+            session.sweep()
 
     def run(self, task: Task, report: Report) -> TaskResult:
         """Do a task in the compute process. Tasks of several threads wait for each other.
 
-        Raises Cancelled once ``report`` says so and the task has stopped (or its process was ended, 2 s later) or
-        after :meth:`close`, and :class:`TaskFailed` for everything else that goes wrong.
+        Raises Cancelled once ``report`` says so and the task has stopped (or its process has been ended) or after
+        :meth:`close`, and :class:`TaskFailed` for everything else that goes wrong.
         """
+        try:
+            title = task.title
+        except UserError as problem:
+            raise TaskFailed(failures.from_exception(task.name, problem)) from None
         with self._running:
-            for attempt in (1, 2):
+            try:
+                return self._run_once(task, title, report)
+            except _Ended:  # before it began: the process may have been killed while it was idle
                 report.check()
-                try:
-                    return self._run_once(task, report)
-                except _Ended:
-                    if attempt == 2:
-                        sentence = f"{task.title} failed: the compute process ended twice before it could begin."
-                        raise TaskFailed(Failure("ended", sentence)) from None
-            raise AssertionError("unreachable")
+            try:
+                return self._run_once(task, title, report)
+            except _Ended:
+                sentence = f"{title} failed: the compute process ended twice before it could begin."
+                raise TaskFailed(Failure("ended", sentence)) from None
 
     def kill(self) -> None:
         """End the compute process at once; a task it ran fails, and a new process takes its place."""
@@ -149,13 +156,13 @@ class Host:
             raise Cancelled
         raise TaskFailed(failures.from_start(title, process.exit_code or 0, process.damage, process.log_tail()))
 
-    def _run_once(self, task: Task, report: Report) -> TaskResult:
-        title = task.title
+    def _run_once(self, task: Task, title: str, report: Report) -> TaskResult:
+        report.check()
         process = self._ready_process(title, report)
         job = next(self._jobs)
         temporary: list[Reference] = []
         try:
-            parts = self._pack(task, temporary)
+            parts = self._pack(task, title, temporary)
             fields = {"task": task.name, "title": title, "arguments": dict(task.arguments), "inputs": parts}
             with contextlib.suppress(OSError):  # it has just ended, which the queue of events says, too
                 while process.unneeded:
@@ -174,7 +181,7 @@ class Host:
             for reference in temporary:
                 self._inputs.remove(reference)
 
-    def _pack(self, task: Task, temporary: list[Reference]) -> list[dict[str, Any]]:
+    def _pack(self, task: Task, title: str, temporary: list[Reference]) -> list[dict[str, Any]]:
         """Inputs as messages carry them; references to remove after the run are added to ``temporary``."""
         parts = []
         try:
@@ -186,7 +193,7 @@ class Host:
                 parts.append({"header": header, "array": reference})
             transport.encode("inputs", {"inputs": parts, "arguments": dict(task.arguments)})
         except (UserError, TypeError, ProtocolError) as problem:
-            raise TaskFailed(failures.from_exception(task.title, problem)) from None
+            raise TaskFailed(failures.from_exception(title, problem)) from None
         return parts
 
 

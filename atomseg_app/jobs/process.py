@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import signal
@@ -17,6 +18,8 @@ from pathlib import Path
 import atomseg_app
 from atomseg_app.jobs.arrays import Segments
 from atomseg_app.jobs.transport import Channel, CutShortError, Message, ProtocolError
+
+_log = logging.getLogger(__name__)
 
 LIFELINE = "ATOMSEG_LIFELINE"
 """Environment variable with the descriptor of a pipe that ends when the window does."""
@@ -76,6 +79,7 @@ class ComputeProcess:
         self._reader = threading.Thread(target=self._read, name="compute process messages", daemon=True)
         self._reaper.start()
         self._reader.start()
+        _log.info("compute process %d started", self.pid)
 
     @property
     def pid(self) -> int:
@@ -189,5 +193,6 @@ class ComputeProcess:
         if self._lifeline is not None:
             os.close(self._lifeline)
         self.outputs.remove_all()
+        _log.info("compute process %d ended: code %d %s", self.pid, self._popen.returncode, self.damage)
         self.exit_code = self._popen.returncode
         self.ready.set()
