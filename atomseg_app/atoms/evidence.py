@@ -29,7 +29,7 @@ _PAIR_RATIO = 1.3  # common shape longer than this may be pairs
 _BLOB = 1.6  # detections nearer than this, in widths along their line, may be one column
 _SURROUNDINGS = 5.0  # widths round a change within which columns are fitted again
 _WEAK = 0.25  # an added column is at least this fraction of the typical one
-_FIXED_SHAPE = 1e-3
+FIXED_SHAPE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _tried(fit: Fit, proposal: Proposal, judge: Judge, report: Report) -> tuple[
     points = np.stack([state.x[kept], state.y[kept]], axis=1)
     near = cKDTree(centres).query(points)[0] < _SURROUNDINGS * problem.sigma
     fixed = problem.renderer.render(state.take(kept[~near]))
-    prior = Prior(problem.prior.own_sd, _FIXED_SHAPE)
+    prior = Prior(problem.prior.own_sd, FIXED_SHAPE)
     local = Problem(problem.scene, problem.sigma, problem.spacing, prior, free=problem.free, fixed=fixed)
     active = state.take(kept[near]).joined(proposal.added)
     own = np.concatenate([fit.at.own[kept[near]], np.zeros((len(proposal.added), fit.at.own.shape[1]))])

@@ -1,8 +1,9 @@
-"""Find columns and measure them: detection, joint fit, table. Also the fit again of columns that a user touched."""
+"""Find columns and measure them: detection, joint fit, evidence, table. Also the fit again of touched columns."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,86 +11,81 @@ import torch
 from scipy.spatial import cKDTree
 
 from atomseg_app import devices
-from atomseg_app.atoms import evidence, model, precision, refine
+from atomseg_app.atoms import evidence, measured, model, refine
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
-from atomseg_app.atoms.operations import FindColumns, RefitColumns
-from atomseg_app.atoms.problem import Scene
-from atomseg_app.data import (
-    FLAG_EDGE,
-    FLAG_NOT_CONVERGED,
-    Array,
-    Columns,
-    Image,
-    column_table,
-)
+from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
+from atomseg_app.atoms.problem import Prior, Problem, Scene
+from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, column_table
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 
-Floats = npt.NDArray[np.float64]
-
 _SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
-_EDGE_SIGMA = 2.0  # a column whose core, to this many widths, is cut by the border is marked
+_TILE_PX = 4096
+_OVERLAP_PX = 256
+_MARGIN_SIGMA = 8.0  # round columns that are fitted again
+_RUNAWAY_SIGMA = 2.0
 
 
 def find_columns(image: Image, parameters: FindColumns, report: Report) -> Columns:
-    """Every atomic column of an image, in the frame of the file. Raises UserError for a region outside the image."""
+    """Every atomic column of an image, in the frame of the file, top to bottom.
+
+    Images larger than a tile are worked on in overlapping tiles, so memory does not grow with the image.
+    Raises UserError for a region outside the image.
+    """
     device = devices.choose(parameters.device, report)
-    left, top, right, bottom = _region(parameters.region_px, image.shape)
-    values = image.values[top:bottom, left:right]
-    candidates = detect(
-        values,
-        method=parameters.method,
-        polarity=parameters.polarity,
-        false_alarms=parameters.false_alarms,
-        report=report.part(0.0, 0.4),
-    )
-    if not len(candidates):
-        table = column_table(0)
-    elif parameters.refine:
-        table = _fitted(values, candidates, parameters, device, report.part(0.4, 1.0))
-    else:
-        table = _as_detected(candidates)
-    table["x_px"] += left
-    table["y_px"] += top
+    tiles = list(_tiles(_region(parameters.region_px, image.shape)))
+    polarity = parameters.polarity
+    tables = []
+    for number, tile in enumerate(tiles):
+        part = report.part(number / len(tiles), (number + 1) / len(tiles))
+        table = _in_tile(image.values[tile.rows, tile.columns], _settled(parameters, polarity), device, part)
+        if polarity == "auto" and len(table):
+            polarity = "bright" if np.median(table["amplitude"]) > 0 else "dark"
+        table["x_px"] += tile.columns.start
+        table["y_px"] += tile.rows.start
+        tables.append(table[tile.owns(table)])
+    table = np.concatenate(tables)
+    table = table[np.lexsort((table["x_px"], table["y_px"]))]
+    table["column_id"] = np.arange(len(table))
     table["frame"] = int(image.metadata.get("frame", 0))
     report.progress(1.0, f"{len(table)} columns")
-    return Columns(
-        _in_reading_order(table),
-        (image.shape[0], image.shape[1]),
-        image.pixel_size_nm,
-        image.source,
-        dict(image.metadata),
-        image.history,
-    )
+    shape = (image.shape[0], image.shape[1])
+    return Columns(table, shape, image.pixel_size_nm, image.source, dict(image.metadata), image.history)
 
 
 def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, report: Report) -> Columns:
-    """The same columns fitted again from where they are; only rows named in ``column_ids`` change."""
+    """The same columns fitted again from where they are; only rows named in ``column_ids`` change.
+
+    Named columns are fitted in a window round them, with their neighbours as they stand and the shape kept; all
+    columns are fitted as in :func:`find_columns`. Rows keep their id, sublattice and the mark of an edit.
+    """
     device = devices.choose(parameters.device, report)
     table = columns.table.copy()
-    if parameters.column_ids is None:
-        chosen = np.ones(len(table), bool)
-    else:
-        chosen = np.isin(table["column_id"], parameters.column_ids)
-    if not chosen.any():
-        return replace(columns, table=table)
-    widths = table["sigma_px"][np.isfinite(table["sigma_px"])]
-    sigma = float(np.median(widths)) if len(widths) else 4.0
-    scene = Scene.of(image.values, device)
-    start = model.ColumnState(
-        table["x_px"].copy(),
-        table["y_px"].copy(),
-        np.nan_to_num(table["amplitude"]) / scene.scale,
-        model.round_root(np.full(len(table), sigma)),
-    )
-    fit = refine.fit(scene, start, _SPACING_SIGMA * sigma, report, free=parameters.shape == "free")
-    fitted = _table(fit, scene, table["probability"])
-    kept = ("column_id", "sublattice", "frame")
-    for name in fitted.dtype.names or ():
-        if name not in kept:
-            table[name][chosen] = fitted[name][chosen]
+    ids = parameters.column_ids
+    chosen = np.ones(len(table), bool) if ids is None else np.isin(table["column_id"], ids)
+    if chosen.any():
+        left, top, right, bottom = _window(table, chosen, image.shape)
+        scene = Scene.of(image.values[top:bottom, left:right], device)
+        table["x_px"] -= left
+        table["y_px"] -= top
+        fit = _fitted_again(scene, table, chosen, parameters.shape == "free", ids is None, report)
+        fitted = measured.table_of(fit, table["probability"][chosen])
+        away = np.hypot(fitted["x_px"] - table["x_px"][chosen], fitted["y_px"] - table["y_px"][chosen])
+        fitted["flag"][away > _RUNAWAY_SIGMA * fit.problem.sigma] = FLAG_NOT_CONVERGED
+        for name in ("column_id", "sublattice", "frame"):
+            fitted[name] = table[name][chosen]
+        was_edited = (table["flag"][chosen] == FLAG_EDITED) & (fitted["flag"] != FLAG_NOT_CONVERGED)
+        fitted["flag"][was_edited] = FLAG_EDITED
+        table[chosen] = fitted
+        table["x_px"] += left
+        table["y_px"] += top
     return replace(columns, table=table)
+
+
+def _settled(parameters: FindColumns, polarity: Polarity) -> FindColumns:
+    """Parameters with a polarity settled."""
+    return parameters.model_copy(update={"polarity": polarity})
 
 
 def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -105,25 +101,72 @@ def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) ->
     return left, top, right, bottom
 
 
-def _fitted(
-    values: Array, candidates: Candidates, parameters: FindColumns, device: torch.device, report: Report
-) -> Array:
-    scene = Scene.of(values, device)
+@dataclass(frozen=True)
+class Tile:
+    """Part of an image that is worked on, and the part of it whose columns it keeps (left, top, right, bottom)."""
+
+    rows: slice
+    columns: slice
+    core: tuple[float, float, float, float]
+
+    def owns(self, table: Array) -> npt.NDArray[np.bool_]:
+        """Rows whose centre lies in the core."""
+        left, top, right, bottom = self.core
+        x, y = table["x_px"], table["y_px"]
+        return np.asarray((x >= left) & (x < right) & (y >= top) & (y < bottom))
+
+
+def _tiles(region: tuple[int, int, int, int]) -> Iterator[Tile]:
+    left, top, right, bottom = region
+    for y0, y1, core_top, core_bottom in _cuts(top, bottom):
+        for x0, x1, core_left, core_right in _cuts(left, right):
+            yield Tile(slice(y0, y1), slice(x0, x1), (core_left, core_top, core_right, core_bottom))
+
+
+def _cuts(start: int, stop: int) -> Iterator[tuple[int, int, float, float]]:
+    """Start and stop of overlapping pieces and of their cores; outermost cores reach half a pixel past the ends."""
+    count = max(1, -(-(stop - start) // _TILE_PX))
+    edges = np.linspace(start, stop, count + 1).astype(int)
+    for k in range(count):
+        low, high = int(edges[k]), int(edges[k + 1])
+        yield (
+            max(start, low - _OVERLAP_PX),
+            min(stop, high + _OVERLAP_PX),
+            low - 0.5,
+            high - 0.5 if k < count - 1 else high - 0.5 + 1e-9,
+        )
+
+
+def _in_tile(values: Array, parameters: FindColumns, device: torch.device, report: Report) -> Array:
+    """Table of the columns of an array, in its pixels."""
+    candidates = detect(
+        values,
+        method=parameters.method,
+        polarity=parameters.polarity,
+        false_alarms=parameters.false_alarms,
+        report=report.part(0.0, 0.4),
+    )
+    if not len(candidates):
+        return column_table(0)
+    if not parameters.refine:
+        return _as_detected(candidates)
     sigma = float(np.median(candidates.sigma_px))
     once = _once(candidates, sigma)
+    scene = Scene.of(values, device)
     start = model.ColumnState(
         candidates.x_px[once],
         candidates.y_px[once],
         candidates.amplitude[once] / scene.scale,
         model.round_root(np.full(len(once), sigma)),
     )
-    probability = candidates.probability[once]
     spacing = candidates.spacing_px if np.isfinite(candidates.spacing_px) else _SPACING_SIGMA * sigma
-    fit = refine.fit(scene, start, spacing, report.part(0.0, 0.4), free=parameters.shape == "free")
-    found = evidence.Resolved(fit, probability)
+    fit = refine.fit(scene, start, spacing, report.part(0.4, 0.7), free=parameters.shape == "free")
+    found = evidence.Resolved(fit, candidates.probability[once])
     if parameters.split:
-        found = evidence.resolve(fit, probability, parameters.false_alarms, report.part(0.4, 0.9))
-    return _table(found.fit, scene, found.probability)
+        found = evidence.resolve(fit, found.probability, parameters.false_alarms, report.part(0.7, 0.95))
+    table = measured.table_of(found.fit, found.probability)
+    # A column whose centre is outside only served to explain its tail.
+    return table[measured.depth_px(table, scene.shape) >= -0.5]
 
 
 def _once(candidates: Candidates, sigma_px: float) -> npt.NDArray[np.int64]:
@@ -133,25 +176,6 @@ def _once(candidates: Candidates, sigma_px: float) -> npt.NDArray[np.int64]:
     pairs = cKDTree(points).query_pairs(sigma_px, output_type="ndarray")
     weaker = np.where(strength[pairs[:, 0]] < strength[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
     return np.setdiff1d(np.arange(len(candidates)), weaker)
-
-
-def _table(fit: refine.Fit, scene: Scene, probability: Floats) -> Array:
-    state = fit.state
-    table = column_table(len(state))
-    major, minor, angle = state.axes()
-    table["x_px"], table["y_px"] = state.x, state.y
-    table["x_err_px"], table["y_err_px"] = precision.position_errors(fit).T
-    table["amplitude"] = state.amplitude * scene.scale
-    table["background"] = fit.level * scene.scale + scene.offset
-    table["sigma_px"] = state.sigma
-    table["ellipticity"], table["angle_deg"] = major / minor, angle
-    table["integrated_intensity"] = 2 * np.pi * table["amplitude"] * state.sigma**2
-    table["probability"] = probability
-    height, width = scene.data.shape
-    margin = np.minimum(np.minimum(state.x, width - 1 - state.x), np.minimum(state.y, height - 1 - state.y))
-    table["flag"][margin < _EDGE_SIGMA * state.sigma - 0.5] = FLAG_EDGE
-    table["flag"][~fit.converged] = FLAG_NOT_CONVERGED
-    return table[margin >= -0.5]  # a column whose centre is outside only served to explain its tail
 
 
 def _as_detected(candidates: Candidates) -> Array:
@@ -164,8 +188,27 @@ def _as_detected(candidates: Candidates) -> Array:
     return table
 
 
-def _in_reading_order(table: Array) -> Array:
-    """Rows top to bottom, then left to right, with ids 0..n-1."""
-    ordered = table[np.lexsort((table["x_px"], table["y_px"]))]
-    ordered["column_id"] = np.arange(len(ordered))
-    return ordered
+def _window(table: Array, chosen: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part of the image that chosen columns and their neighbours need."""
+    sigma = np.nanmedian(table["sigma_px"]) if np.isfinite(table["sigma_px"]).any() else measured.SIGMA_PX
+    margin = _MARGIN_SIGMA * float(sigma)
+    x, y = table["x_px"][chosen], table["y_px"][chosen]
+    left, right = (int(np.clip(v, 0, shape[1] - 1)) for v in (x.min() - margin, x.max() + margin))
+    top, bottom = (int(np.clip(v, 0, shape[0] - 1)) for v in (y.min() - margin, y.max() + margin))
+    return left, top, right + 1, bottom + 1
+
+
+def _fitted_again(
+    scene: Scene, table: Array, chosen: npt.NDArray[np.bool_], free: bool, whole: bool, report: Report
+) -> refine.Fit:
+    """Fit of the chosen rows of a table, the others as they are."""
+    state = measured.state_of(table, scene)
+    sigma = float(np.median(state.sigma))
+    prior = Prior(refine.FREE_SD if free else refine.WIDTH_SD, np.inf if whole else evidence.FIXED_SHAPE)
+    spacing = _SPACING_SIGMA * sigma
+    fixed = None
+    if not chosen.all():
+        near = measured.depth_px(table, scene.shape) > -_MARGIN_SIGMA * sigma
+        fixed = Problem(scene, sigma, spacing, prior).renderer.render(state.take(near & ~chosen))
+    problem = Problem(scene, sigma, spacing, prior, free=free, fixed=fixed)
+    return refine.descend(problem, problem.start(state.take(chosen)), None, report)

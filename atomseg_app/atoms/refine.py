@@ -26,8 +26,8 @@ _LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging rou
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
 _TOLERANCE = 0.02  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
-_FREE_SD = 0.6  # of a free ellipse's log-shape round the common one
-_WIDTH_SD = 0.02  # of a shared column's log-width before the image has been asked
+FREE_SD = 0.6  # of a free ellipse's log-shape round the common one
+WIDTH_SD = 0.02  # of a shared column's log-width before the image has been asked
 _START_NOISE = Noise(0.0, 0.01, 1e-6)
 
 
@@ -62,7 +62,7 @@ class Fit:
 
 def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Report, *, free: bool = False) -> Fit:
     """Fit all columns of a scene from a start (amplitudes in scene units). Raises Cancelled."""
-    prior = Prior(_FREE_SD if free else _WIDTH_SD)
+    prior = Prior(FREE_SD if free else WIDTH_SD)
     problem = Problem(scene, float(np.median(start.sigma)), spacing_px, prior, free=free)
     return descend(problem, problem.start(start), None, report)
 
