@@ -34,11 +34,11 @@ def main(arguments):
             "Install a newer one, then start again with it, for example: python3.11 main.py\n"
         )
         return 1
-    sys.path[:] = [path for path in sys.path if path not in ("", CHECKOUT)]
-    sys.path += [CHECKOUT, os.path.join(CHECKOUT, "packaging")]
+    sys.path[:0] = [os.path.join(CHECKOUT, "packaging"), CHECKOUT]
     import environment
     import installer
     import launcher
+    from progress import Progress
 
     from atomseg_app import __version__, start
 
@@ -51,19 +51,22 @@ def main(arguments):
     if arguments[:1] in (["--help"], ["-h"]):
         print(USAGE, end="")
         return 0
+    if arguments[:1] == ["install-launcher"] and arguments[1:]:
+        return launcher.main(arguments[1:])  # takes the entry out, which needs no environment
     window = start.opens_window(arguments)
     if window and not start.has_display():
         sys.stderr.write(start.NO_DISPLAY)
         return 2
     log = environment.user_data_folder() / "start-failure.txt"
+    progress = Progress(in_dialog=launched)
     try:
-        python = environment.ready_python() if no_setup else environment.ensure()
+        python = environment.ready_python() if no_setup else environment.ensure(progress=progress)
         if python is None:
             raise installer.SetupError(
                 "AtomSeg is not set up here, and --no-setup forbids it. Start without --no-setup."
             )
         if arguments[:1] == ["install-launcher"]:
-            return launcher.main(arguments[1:])
+            return launcher.main([])
     except installer.SetupError as problem:
         if window:
             start.show_failure(str(problem), log, arguments)
@@ -71,8 +74,10 @@ def main(arguments):
             sys.stderr.write(str(problem) + "\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. The next start goes on from here.\n")
+        sys.stderr.write("\nInterrupted. The next start goes on where this one stopped.\n")
         return 130
+    finally:
+        progress.close()
     return hand_over([python, "-m", "atomseg_app", *arguments], log if launched else None)
 
 
@@ -94,10 +99,7 @@ def hand_over(command, failure_log):
 
 
 def supervise(command, variables, failure_log):
-    """Run the window from a launcher, where no terminal shows the last words of one that was ended by a signal.
-
-    Other failures the program shows itself; a signal that asks it to end is none.
-    """
+    """Run the window from a launcher, where no terminal shows its last words: a failure is shown in a dialog."""
     import signal
 
     from atomseg_app import start
@@ -105,12 +107,14 @@ def supervise(command, variables, failure_log):
     failure_log.parent.mkdir(parents=True, exist_ok=True)
     words = failure_log.with_name("window-output.txt")
     with words.open("wb") as output:
-        code = subprocess.call(command, env=variables, stdin=subprocess.DEVNULL, stderr=output)
-    said = words.read_text("utf-8", errors="replace")
-    sys.stderr.write(said)
-    if code < 0 and -code not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        text = f"AtomSeg was ended by {signal.Signals(-code).name}.\n\n" + "\n".join(said.splitlines()[-15:])
-        start.show_failure(text, failure_log, command)
+        code = subprocess.call(
+            command, env=dict(variables, ATOMSEG_SUPERVISED="1"), stdin=subprocess.DEVNULL, stderr=output
+        )
+    asked_to_end = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if code and -code not in asked_to_end:
+        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+        said = words.read_text("utf-8", errors="replace").splitlines()[-20:]
+        start.show_failure("\n".join([f"AtomSeg ended unexpectedly ({how}).", "", *said]), failure_log, command)
     return code if code >= 0 else 128 - code
 
 

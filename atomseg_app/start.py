@@ -49,7 +49,8 @@ def has_display(variables: Mapping[str, str] = os.environ, system: str = sys.pla
 def show_failure(text: str, log: Path, arguments: Sequence[str] = ()) -> None:
     """Tell why a start failed: on standard error, in ``log``, and in a dialog where no terminal shows the former.
 
-    A ``window-check`` gets no dialog: it is a program that waits for its answer.
+    A ``window-check`` gets no dialog, because a program waits for its answer; a supervised window gets its dialog from
+    the one who supervises (ATOMSEG_SUPERVISED is set).
     """
     sys.stderr.write(text.rstrip() + "\n")
     place = ""
@@ -57,10 +58,11 @@ def show_failure(text: str, log: Path, arguments: Sequence[str] = ()) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text, encoding="utf-8")
         place = f"\n\nThis text is also in {log}"
-    shown = sys.stderr.isatty() or (
-        "window-check" not in arguments and _show_dialog("AtomSeg could not start", text + place)
-    )
-    if not shown:
+    lines = text.strip().splitlines()
+    if len(lines) > 8:  # a dialog shows what went wrong; where in the program is in the file
+        text = "\n".join([lines[0], "...", *lines[-2:]])
+    silent = sys.stderr.isatty() or "window-check" in arguments or "ATOMSEG_SUPERVISED" in os.environ
+    if silent or not _show_dialog("AtomSeg could not start", text + place):
         sys.stderr.write(place.lstrip("\n") + "\n")
 
 

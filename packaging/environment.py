@@ -22,7 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from installer import WINDOWS, Pip, Progress, SetupError, interpreter, is_whole, site_packages
+from installer import WINDOWS, Pip, SetupError, interpreter, is_whole, site_packages
+from progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 APP_PINS = Path(os.environ.get("ATOMSEG_REQUIREMENTS") or CHECKOUT / "packaging" / "requirements.txt")

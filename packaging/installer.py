@@ -11,48 +11,18 @@ import queue
 import re
 import shutil
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from progress import Progress
 
 WINDOWS = os.name == "nt"
 
 
 class SetupError(Exception):
     """Set-up cannot go on; the text tells the user why and what to do."""
-
-
-class Progress:
-    """What set-up says, on standard error: one line that renews itself on a terminal, otherwise a line now and then."""
-
-    def __init__(self, stream: IO[str] | None = None, seconds_between_lines: float = 5.0) -> None:
-        self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
-        self._pause_s = seconds_between_lines
-        self._start = self._last = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._write(text, end="\n")
-
-    def step(self, text: str) -> None:
-        """Where set-up is now; replaced by the next one."""
-        now = time.monotonic()
-        if not self._live and now - self._last < self._pause_s:
-            return
-        self._last = now
-        minutes, seconds = divmod(int(now - self._start), 60)
-        self._write(f"  [{minutes}:{seconds:02d}] {text}", end="" if self._live else "\n")
-
-    def _write(self, text: str, end: str) -> None:
-        if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            text = "\r\033[K" + text[: width if not end else None]
-        self._stream.write(text + end)
-        self._stream.flush()
 
 
 def interpreter(folder: Path) -> Path:
