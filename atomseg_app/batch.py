@@ -83,20 +83,20 @@ def output_paths(
         shared = Path(os.path.commonpath([path.parent for path in absolute])) if absolute else Path()
         roots = [shared] * len(absolute)
     places = [
-        path.parent if out_dir is None else out_dir / path.parent.relative_to(os.path.abspath(root))
-        for path, root in zip(absolute, roots, strict=True)
+        given.parent if out_dir is None else out_dir / path.parent.relative_to(os.path.abspath(root))
+        for given, path, root in zip(inputs, absolute, roots, strict=True)
     ]
     # Compared without case, as some file systems do.
-    stems = [str(place / path.stem).casefold() for place, path in zip(places, absolute, strict=True)]
+    stems = [os.path.abspath(place / path.stem).casefold() for place, path in zip(places, inputs, strict=True)]
     taken = Counter(stems)
-    names = [path.stem if taken[stem] == 1 else path.name for path, stem in zip(absolute, stems, strict=True)]
+    names = [path.stem if taken[stem] == 1 else path.name for path, stem in zip(inputs, stems, strict=True)]
     results = [
         Outputs(*(place / f"{name}_columns{end}" for end in (".csv", ".json", ".png")))
         for place, name in zip(places, names, strict=True)
     ]
     seen: dict[str, Path] = {}
     for path, result in zip(absolute, results, strict=True):
-        other = seen.setdefault(str(result.csv).casefold(), path)
+        other = seen.setdefault(os.path.abspath(result.csv).casefold(), path)
         if other != path:
             raise UserError(f"{other} and {path} would both write {result.csv}; run them apart.")
     return results
@@ -116,7 +116,7 @@ def process_one(task: FileTask, report: Report) -> tuple[Columns, SummaryRow]:
             if path.exists():
                 raise FileError(f"{path} is already there; --overwrite replaces it.")
     operation = operations.get(task.operation)
-    data = files.read(task.path, task.dataset, report)
+    data = files.read(Path(os.path.abspath(task.path)), task.dataset, report)
     if task.pixel_size_nm is not None and isinstance(data, Image | ImageSeries):
         data = data.with_pixel_size(task.pixel_size_nm)
     images = images_of(data, task.path)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from atomseg_app import __version__, operations
+from atomseg_app.benchmarks.command import Benchmark, run_benchmark
 from atomseg_app.commands.options import model_options
 from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.operations import Operation
@@ -61,7 +62,7 @@ def make_app() -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"atomseg {__version__}")
+        typer.echo(f"AtomSeg {__version__}")
         raise typer.Exit
 
 
@@ -142,12 +143,8 @@ def _doctor() -> None:
     raise typer.Exit(doctor.main())
 
 
-def _bench(
-    name: Annotated[str, typer.Argument(help="columns, detection, readers, window, or all.", show_default=False)],
-) -> None:
+def _bench(name: Annotated[Benchmark, typer.Argument(help="Which figures.", show_default=False)]) -> None:
     """Measure and print the figures that the README quotes."""
-    from atomseg_app.benchmarks.command import run_benchmark
-
     raise typer.Exit(run_benchmark(name))
 
 

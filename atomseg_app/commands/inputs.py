@@ -29,7 +29,7 @@ def collect(arguments: Sequence[str]) -> Inputs:
     The root of a file in a folder is that folder, of a match of a glob the part before its first wildcard, and of
     files named one by one the folder that they share.
     """
-    found: dict[Path, Path | None] = {}
+    found: dict[str, tuple[Path, Path | None]] = {}
     problems = []
     for argument in arguments:
         root = _root(argument)
@@ -43,10 +43,11 @@ def collect(arguments: Sequence[str]) -> Inputs:
         if not paths:
             problems.append((argument, f"{argument}: no file there that can be read; see 'atomseg info'."))
         for path in paths:
-            found.setdefault(Path(os.path.abspath(path)), root)
-    named = [path.parent for path, root in found.items() if root is None]
+            found.setdefault(os.path.abspath(path), (path, root))
+    named = [os.path.dirname(path) for path, (_, root) in found.items() if root is None]
     shared = Path(os.path.commonpath(named)) if named else Path()
-    return Inputs(tuple(found), tuple(root or shared for root in found.values()), tuple(problems))
+    roots = tuple(root or shared for _, root in found.values())
+    return Inputs(tuple(path for path, _ in found.values()), roots, tuple(problems))
 
 
 def _root(argument: str) -> Path | None:
