@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +15,35 @@ from atomseg_app.operations import Report
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+_SINGLE_EVENTS = 20.0
+"""Mean events per pixel up to which their discreteness is kept account of."""
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Image ``(y, x)`` float32 = (file values - ``plane``) / ``unit``; ``valid`` is where the file had numbers.
+    """Image ``(y, x)`` float32 = (file values - ``plane``) / ``unit``; ``valid`` is where the file says something.
 
-    ``quantum`` is the step between its grey levels, in the same unit; 0 if values are continuous.
+    ``counts`` is the number of events in each pixel where these are so few that single ones show, else None.
     """
 
     values: Grey
     valid: Mask | None
     plane: tuple[float, float, float]
     unit: float
-    quantum: float
+    counts: Grey | None
 
     def level(self, x_px: npt.ArrayLike, y_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Value of the plane taken off, in file units, at positions in pixels."""
         offset, slope_x, slope_y = self.plane
         return np.asarray(offset + slope_x * np.asarray(x_px, float) + slope_y * np.asarray(y_px, float))
 
+    def without(self, mask: Mask) -> Prepared:
+        """Copy in which the pixels of a mask are left out as well: they take the value of the nearest other pixel."""
+        valid = ~mask if self.valid is None else self.valid & ~mask
+        return replace(self, values=_filled(self.values, valid), valid=valid)
 
-def prepare(values: npt.NDArray[np.generic], report: Report) -> Prepared | None:
+
+def prepare(values: npt.NDArray[Any], report: Report) -> Prepared | None:
     """Finite float32 image without its mean plane, in units of its own standard deviation; None if it is flat.
 
     Pixels that are NaN or infinite take the value of the nearest finite one and are searched no further.
@@ -44,38 +53,58 @@ def prepare(values: npt.NDArray[np.generic], report: Report) -> Prepared | None:
         raise UserError(f"Columns are found in a real image (y, x), not in {values.dtype} of shape {values.shape}.")
     if values.size == 0:
         return None
-    grey = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)
-    valid = np.isfinite(grey)
-    if not valid.any():
+    grey: npt.NDArray[Any] = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)
+    finite = np.isfinite(grey)
+    if not finite.any():
         report.note("No pixel of the image is a finite number; there is nothing to find.")
         return None
-    masked = None
-    if not valid.all():
-        report.note(f"{int((~valid).sum()):,} pixels are not finite numbers; they are left out of the search.")
-        nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-        grey, masked = grey[tuple(nearest)], valid
+    valid = None
+    if not finite.all():
+        report.note(f"{int((~finite).sum()):,} pixels are not finite numbers; they are left out of the search.")
+        grey, valid = _filled(grey, finite), finite
     size = max(abs(float(grey.min())), abs(float(grey.max())))
-    quantum = _quantum(grey)
+    counts = _counts(grey)
     plane = _fit_plane(grey)
     ny, nx = grey.shape
     grey -= plane[0] + plane[1] * np.arange(nx)[None, :] + plane[2] * np.arange(ny)[:, None]
     unit = float(grey.std())
-    if unit <= 1e-6 * size or unit == 0:  # flat to the precision of single-precision numbers
+    if unit <= 1e-6 * size:  # flat to the precision of single-precision numbers
         return None
     grey /= unit
-    return Prepared(grey.astype(np.float32, copy=False), masked, plane, unit, quantum / unit)
+    return Prepared(grey.astype(np.float32, copy=False), valid, plane, unit, counts)
 
 
-def _quantum(grey: npt.NDArray[np.floating]) -> float:
-    """Smallest step between the values of an image if it has few distinct ones, as counts and 8-bit images do; else 0."""
-    step = max(1, grey.size // 65536)
-    distinct = np.unique(grey.ravel()[::step])
-    if not 2 <= len(distinct) <= min(4096, grey.size // step // 4):
-        return 0.0
-    return float(np.diff(distinct).min())
+def _filled(grey: npt.NDArray[Any], valid: Mask) -> npt.NDArray[Any]:
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return np.asarray(grey[tuple(nearest)])
 
 
-def _fit_plane(grey: npt.NDArray[np.floating]) -> tuple[float, float, float]:
+def _counts(grey: npt.NDArray[Any]) -> Grey | None:
+    """Events per pixel, if the image has few grey levels and few steps of them in a pixel; else None."""
+    distinct = np.unique(grey.ravel()[:: max(1, grey.size // 65536)])
+    if not 2 <= len(distinct) <= 256:
+        return None
+    counts = (grey - distinct[0]) / np.diff(distinct).min()
+    return counts.astype(np.float32) if counts.mean() < _SINGLE_EVENTS else None
+
+
+def saturated(values: npt.NDArray[Any], extent_px: float) -> Mask | None:
+    """Areas at the highest value of the image and longer than an extent: burnt-in bars and labels, overexposure.
+
+    Their rim, blurred by the drawing, is included. None where there is no such area.
+    """
+    labels, number = ndimage.label(values == np.nanmax(values), np.ones((3, 3)))
+    large = [
+        i + 1
+        for i, box in enumerate(ndimage.find_objects(labels))
+        if max(side.stop - side.start for side in box) > extent_px
+    ] if number else []  # fmt: skip
+    if not large:
+        return None
+    return np.asarray(ndimage.binary_dilation(np.isin(labels, large), np.ones((3, 3)), iterations=3))
+
+
+def _fit_plane(grey: npt.NDArray[Any]) -> tuple[float, float, float]:
     """Least-squares plane (offset at pixel 0, slope in x, slope in y); the grid's moments make it separable."""
     ny, nx = grey.shape
     rows, cols = grey.mean(axis=1, dtype=np.float64), grey.mean(axis=0, dtype=np.float64)

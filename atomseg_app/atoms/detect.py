@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import spatial
 
-from atomseg_app.atoms.background import Prepared, binned, prepare
+from atomseg_app.atoms.background import Prepared, binned, prepare, saturated
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.level import Blobs, Level
 from atomseg_app.atoms.log_peaks import Filters
@@ -21,9 +21,12 @@ Floats = npt.NDArray[np.float64]
 _FINEST_PX = 1.5
 """Filter scale, in pixels, that still samples a column well; coarser images are binned down to it."""
 
+_LABEL_EXTENT = 6
+"""Length, in filter scales, from which a saturated area is no column."""
+
 
 def detect(
-    values: npt.NDArray[np.generic],
+    values: npt.NDArray[Any],
     *,
     method: Literal["log", "hough"],
     polarity: Literal["auto", "bright", "dark"],
@@ -43,6 +46,13 @@ def detect(
     if len(spectrum.k) < 4:
         return _none(dark=polarity == "dark")
     start_px = spectral_scale(spectrum, min(image.values.shape) / 6)
+    burnt_in = saturated(values, _LABEL_EXTENT * start_px)
+    if burnt_in is not None:
+        report.note(
+            f"{int(burnt_in.sum()):,} pixels in saturated areas (burnt-in label, scale bar or overexposure) are left "
+            "out of the search."
+        )
+        image = image.without(burnt_in)
     dark = polarity == "dark" or (polarity == "auto" and _looks_dark(image, start_px))
     report.progress(0.3, "Searching")
     blobs, factor = _search(image, -1 if dark else 1, start_px, false_alarms)
@@ -70,9 +80,10 @@ def _search(image: Prepared, sign: int, start_px: float, false_alarms: float) ->
     for _ in range(5):
         factor = max(1, int(scale_px / _FINEST_PX))
         valid = None if image.valid is None else binned(image.valid.astype(np.float32), factor) > 0.5
-        level = Level(
-            np.float32(sign) * binned(image.values, factor), valid, scale_px / factor, image.quantum / factor**2
-        )
+        counts = None if image.counts is None or sign < 0 else binned(image.counts, factor) * np.float32(factor**2)
+        level = Level(np.float32(sign) * binned(image.values, factor), valid, scale_px / factor, counts)
+        if scale_px == start_px and not level.holds_more_than_noise():
+            return level.strict(sigma_px / factor, false_alarms), factor
         blobs = level.grow(sigma_px / factor, 1)
         if len(blobs) < 3:
             break

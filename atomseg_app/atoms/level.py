@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import spatial
+from scipy import ndimage, spatial
 
 from atomseg_app.atoms.background import Grey, Mask
 from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
@@ -20,7 +20,7 @@ _START = 3.0  # noise deviations that let a maximum into the model, until the no
 _CLEAR = 5.0  # noise deviations above which a blob is no accident
 _DOUBT = 0.75  # part of the threshold below which a blob is given back to the noise before the others are judged
 _PRUNINGS = 6
-_WINDOW = 14  # side, in filter scales, of the square over which noise is averaged
+_WINDOW = 20  # side, in filter scales, of the square over which noise is averaged
 _WIDER = 1.5  # second filter scale, in units of the first, from which the width follows
 _ROUND = 0.2  # a step or a stripe has a roundness near 0, two columns in touch 0.3
 _MISFIT = 0.15  # part of a column that the model of a Gaussian may leave behind, over twice its width
@@ -56,17 +56,27 @@ def no_blobs(sigma_px: float) -> Blobs:
 class Level:
     """An image (y, x) searched for bright blobs at one scale t, both in its own pixels; ``valid`` is where it counts."""
 
-    def __init__(self, grey: Grey, valid: Mask | None, scale_px: float, quantum: float) -> None:
+    def __init__(self, grey: Grey, valid: Mask | None, scale_px: float, counts: Grey | None) -> None:
         self._grey = grey
         self._valid = valid
         self._scale = scale_px
-        self._quantum = quantum
+        self._window = max(_WINDOW * scale_px, 32.0)
+        self._counts = counts if counts is None else ndimage.uniform_filter(counts, round(self._window))
         filters = self._filters(grey)
         self._response, self._smooth = filters.log(scale_px), filters.smooth(scale_px)
         self._wide = filters.log(_WIDER * scale_px)
 
+    def holds_more_than_noise(self) -> bool:
+        """Whether far more maxima stand out than noise of this spectrum has: so that taking blobs off is no delusion."""
+        noise = self._noise(self._grey)
+        rows, cols = maxima(self._response, 0.0)
+        standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
+        standing = noise.heavy_tailed(standing, rows, cols, self._scale)
+        expected = noise.expected_maxima(self._scale, _START)
+        return int((standing > _START).sum()) > 2 * expected + 5 * np.sqrt(expected) + 3
+
     def _noise(self, left: Grey) -> Noise:
-        return Noise(left, _WINDOW * self._scale, self._quantum)
+        return Noise(left, self._window, self._counts)
 
     def _filters(self, grey: Grey) -> Filters:
         return Filters(grey, 6 * self._scale)
@@ -86,7 +96,7 @@ class Level:
             passed = noise.standing(response[rows, cols] - doubt[rows, cols], rows, cols, self._scale) > _START
             passed &= roundness(curvature(smooth, rows, cols)) > _ROUND
             x, y = subpixel(response, rows[passed], cols[passed])
-            x, y = _apart_from(blobs, x, y, 1.8 * max(self._scale, blobs.minor_px))
+            x, y = _apart_from(blobs, x, y, 2.6 * max(self._scale, blobs.sigma_px))
             if not len(x):
                 break
             blobs = self._measured(np.append(blobs.x_px, x), np.append(blobs.y_px, y), blobs.sigma_px, noise)
@@ -110,6 +120,12 @@ class Level:
         wider = self._filters(model).smooth(float(np.sqrt(3)) * sigma_px) * np.float32(4)  # width 2 sigma, same height
         return wider * np.float32(_MISFIT * log_profile(np.zeros(1), sigma_px, self._scale)[0])
 
+    def strict(self, sigma_px: float, false_alarms: float) -> Blobs:
+        """Blobs that stand out of all the rest of the image, taken as noise."""
+        blobs = self.grow(sigma_px, 1)
+        noise = self._noise(self._grey)
+        return self._decided(blobs, noise, false_alarms)
+
     def prune(self, blobs: Blobs, false_alarms: float) -> Blobs:
         """The blobs that noise would not make: all that stand out of the noise left when only they are taken off.
 
@@ -120,16 +136,22 @@ class Level:
                 break
             noise = self._noise(self._grey - self._model(blobs))
             rows, cols = self._pixels(blobs.x_px, blobs.y_px)
-            standing = noise.heavy_tailed(self._standing(blobs, noise), rows, cols, self._scale)
-            threshold = noise.threshold(self._scale, false_alarms)
-            blobs = replace(blobs, standing=standing, threshold=threshold)
-            doubtful = standing < _DOUBT * threshold
-            if not doubtful.any():
-                return _chosen(
-                    blobs, (standing > threshold) & (blobs.amplitude > _LEAST * np.quantile(blobs.amplitude, 0.9))
-                )
-            blobs = self._measured(blobs.x_px[~doubtful], blobs.y_px[~doubtful], blobs.sigma_px, noise)
+            standing = noise.heavy_tailed(
+                self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale
+            )
+            sure = standing >= _DOUBT * noise.threshold(self._scale, false_alarms)
+            if sure.all():
+                return self._decided(blobs, noise, false_alarms)
+            blobs = self._measured(blobs.x_px[sure], blobs.y_px[sure], blobs.sigma_px, noise)
         return blobs
+
+    def _decided(self, blobs: Blobs, noise: Noise, false_alarms: float) -> Blobs:
+        if not len(blobs):
+            return blobs
+        standing = noise.heavy_tailed(self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale)
+        threshold = noise.threshold(self._scale, false_alarms)
+        kept = (standing > threshold) & (blobs.amplitude > _LEAST * np.quantile(blobs.amplitude, 0.9))
+        return _chosen(replace(blobs, standing=standing, threshold=threshold), kept)
 
     def _model(self, blobs: Blobs) -> Grey:
         return render(blobs.x_px, blobs.y_px, blobs.amplitude, blobs.sigma_px, self._grey.shape)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+from scipy import fft, ndimage
 
 from atomseg_app.atoms.background import Grey
 
@@ -19,17 +19,29 @@ class RadialSpectrum:
 
     White noise of variance v has power v. Columns in order put their power into a few sharp spots of each ring of
     frequencies; noise fills the ring. So a low quantile of a ring, scaled as for exponentially distributed power,
-    is the noise, whatever its correlation.
+    is the noise, whatever its correlation. ``lines`` is the variance per row and per column, against frequency across
+    them, of what scan lines differ by: it lies on the two axes, where no ring would show it.
     """
 
     k: Floats
     total: Floats
     noise: Floats
+    lines: Floats
 
-    def log_power(self, power: Floats, scale_px: float, moment: int = 0) -> float:
-        """Variance of ``-t^2 Laplacian(Gaussian_t)`` applied to a field of that spectrum, with ``k^moment`` inside."""
-        filtered = (scale_px * self.k) ** 4 * np.exp(-((scale_px * self.k) ** 2))
-        return float(np.trapezoid(power * filtered * self.k ** (1 + moment), self.k) / (2 * np.pi))
+    def log_power(self, power: Floats, scale_px: float) -> float:
+        """Variance of ``-t^2 Laplacian(Gaussian_t)`` applied to a field of an isotropic spectrum."""
+        return float(np.trapezoid(power * self._gain(scale_px) * self.k, self.k) / (2 * np.pi))
+
+    def noise_variance(self, scale_px: float) -> tuple[float, float]:
+        """Variance of the LoG response to the noise, and its mean square wave number (rad/px)^2."""
+        gain = self._gain(scale_px)
+        density = (self.noise * self.k / 2 + self.lines) * gain / np.pi
+        variance = float(np.trapezoid(density, self.k))
+        moment = float(np.trapezoid(density * self.k**2, self.k))
+        return variance, moment / variance if variance > 0 else 3 / scale_px**2
+
+    def _gain(self, scale_px: float) -> Floats:
+        return np.asarray((scale_px * self.k) ** 4 * np.exp(-((scale_px * self.k) ** 2)))
 
 
 _QUANTILE = 0.25
@@ -57,7 +69,22 @@ def radial_spectrum(grey: Grey) -> RadialSpectrum:
             floor = np.quantile(inside, _QUANTILE) / -np.log(1 - _QUANTILE)
             rows.append(((edges[i] + edges[i + 1]) / 2, inside.mean(dtype=np.float64), floor))
     k_mean, total, noise = np.array(rows, float).reshape(-1, 3).T
-    return RadialSpectrum(k_mean, total, noise)
+    if len(rows) < 4:
+        return RadialSpectrum(k_mean, total, noise, np.zeros_like(noise))
+    square = power.reshape(ny, -1)
+    lines = _line_power(square[: ny // 2, 0], k_mean, noise) / nx + _line_power(square[0], k_mean, noise) / ny
+    return RadialSpectrum(k_mean, total, noise, lines)
+
+
+def _line_power(axis: npt.NDArray[np.float32], k: Floats, noise: Floats) -> Floats:
+    """Power on one axis of the transform above that of its rings, for a unit-length window, at frequencies ``k``.
+
+    The running quantile passes over lattices in line with the scan: their spots are sharp.
+    """
+    floor = ndimage.percentile_filter(axis, 100 * _QUANTILE, size=21, mode="nearest") / -np.log(1 - _QUANTILE)
+    found = np.interp(k, np.linspace(0, np.pi, len(axis), endpoint=False), floor)
+    # Below three times the rings' power it is their own scatter. The window adds (sum w)^2 / (n sum w^2) = 2/3.
+    return np.asarray(np.where(found > 3 * noise, found - noise, 0) * 1.5)
 
 
 def spectral_scale(spectrum: RadialSpectrum, largest_px: float) -> float:

@@ -21,12 +21,13 @@ class Noise:
 
     Its spectrum is that of :func:`radial_spectrum`; its level varies from place to place as the output of a filter
     blind to planes and saddles (difference of two Laplacians, Immerkaer, Comput. Vis. Image Underst. 64, 300, 1996).
-    ``quantum`` is the step between the grey levels of the image, one count at least: 0 for continuous values.
+    ``counts`` is the mean number of events in a pixel round each pixel, None where they are many.
     """
 
-    def __init__(self, grey: Grey, window_px: float, quantum: float) -> None:
+    def __init__(self, grey: Grey, window_px: float, counts: Grey | None) -> None:
         self._spectrum = radial_spectrum(grey)
         self.shape = grey.shape
+        self._counts = counts
         second = np.array([1.0, -2.0, 1.0], np.float32)
         fine = ndimage.correlate1d(
             ndimage.correlate1d(grey, second, axis=0, mode="mirror"), second, axis=1, mode="mirror"
@@ -38,30 +39,31 @@ class Noise:
         self._flat = mean <= 0
         if self._flat:
             self._level = np.ones_like(grey)
-            self._counts = np.full_like(grey, np.inf)
             return
         power = np.maximum(power, mean * _SMALLEST_LEVEL**2)
         self._level = np.sqrt(power / mean)
-        # Poisson noise of n counts has the variance n quanta squared; the filter has 36 times the variance of a pixel.
-        self._counts = power / np.float32(36 * max(quantum, 1e-9) ** 2)
 
     def deviation(self, scale_px: float) -> float:
         """Mean standard deviation of the LoG response of that scale; never below rounding of single precision."""
-        return max(float(np.sqrt(self._spectrum.log_power(self._spectrum.noise, scale_px))), 3e-5)
+        return max(float(np.sqrt(self._spectrum.noise_variance(scale_px)[0])), 3e-5)
+
+    def expected_maxima(self, scale_px: float, height: float) -> float:
+        """Number of maxima above a height, in standard deviations (>= 1), that pure noise has in the whole image.
+
+        For a Gaussian field ``area k^2 / 2 (2 pi)^(-3/2) u exp(-u^2 / 2)`` with its rms wave number ``k`` in rad/px
+        (Adler, The Geometry of Random Fields, 1981).
+        """
+        _, k2 = self._spectrum.noise_variance(scale_px)
+        number = self.shape[0] * self.shape[1] * k2 / 2 * (2 * np.pi) ** -1.5
+        return float(number * height * np.exp(-(height**2) / 2))
 
     def threshold(self, scale_px: float, false_alarms: float) -> float:
-        """Height, in standard deviations, that maxima of pure noise exceed ``false_alarms`` times in the image.
-
-        Expected number of maxima of a Gaussian field above u (Adler, The Geometry of Random Fields, 1981):
-        ``area k^2 / 2 (2 pi)^(-3/2) u exp(-u^2 / 2)`` with the field's rms wave number ``k`` (rad/px).
-        """
-        variance = self._spectrum.log_power(self._spectrum.noise, scale_px)
-        moment = self._spectrum.log_power(self._spectrum.noise, scale_px, moment=2)
-        k2 = moment / variance if variance > 0 else 3 / scale_px**2
-        number = self.shape[0] * self.shape[1] * k2 / 2 * (2 * np.pi) ** -1.5
-        if number * np.exp(-0.5) <= false_alarms:
+        """Height, in standard deviations, that maxima of pure noise exceed ``false_alarms`` times in the image."""
+        if self.expected_maxima(scale_px, 1.0) <= false_alarms:
             return 1.0
-        return float(optimize.brentq(lambda u: number * u * np.exp(-u * u / 2) - false_alarms, 1.0, 40.0))
+        return float(
+            optimize.brentq(lambda height: self.expected_maxima(scale_px, height) - false_alarms, 1.0, 40.0, xtol=1e-3)
+        )
 
     def standing(self, height: npt.NDArray[np.floating], rows: Index, cols: Index, scale_px: float) -> Floats:
         """Responses (n,) seen at given pixels, in standard deviations of the noise there."""
@@ -70,21 +72,14 @@ class Noise:
     def heavy_tailed(self, standing: Floats, rows: Index, cols: Index, scale_px: float) -> Floats:
         """The standing (n,) in a normal law of what stands so high in noise of few counts.
 
-        With few counts under the filter the response follows a gamma law of skewness
-        ``0.473 / (t sqrt(counts per pixel))`` (third cumulant of filtered shot noise).
+        With few counts under the filter its tail is that of a Poisson law with the skewness of filtered shot noise,
+        ``0.473 / (t sqrt(counts per pixel))`` from its third cumulant, here in a form continuous in the count.
         """
-        skewness = 0.473 / (scale_px * np.sqrt(self._counts[rows, cols].astype(float)))
-        return _gamma_to_normal(standing, skewness)
-
-
-def _gamma_to_normal(height: Floats, skewness: Floats) -> Floats:
-    """Normal quantile of the same upper tail as a height in a standardised gamma law (Wilson-Hilferty cube root).
-
-    Wilson & Hilferty, PNAS 17, 684 (1931).
-    """
-    shape = 4 / np.maximum(skewness, 1e-3) ** 2
-    ratio = np.maximum(1 + height / np.sqrt(shape), 1e-6)
-    return np.asarray((np.cbrt(ratio) - (1 - 1 / (9 * shape))) * 3 * np.sqrt(shape))
+        if self._counts is None:
+            return standing
+        events = 4.47 * scale_px**2 * np.maximum(self._counts[rows, cols].astype(float), 1e-4)
+        tail = special.gammainc(np.maximum(events + standing * np.sqrt(events), 1e-3), events)
+        return np.asarray(np.minimum(standing, -special.ndtri(np.maximum(tail, 1e-300))))
 
 
 def noise_probability(standing: Floats, threshold: float) -> Floats:
