@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import queue
 import re
 import shutil
@@ -70,7 +71,9 @@ class Pip:
             errors = [line for line in lines if line.startswith("ERROR")] or lines[-5:]
             raise SetupError(
                 "pip could not install the packages:\n  " + "\n  ".join(errors[-4:]) + "\n"
-                f"Check the network connection and start again: it goes on where it stopped. The whole log: {self._log}"
+                "Either the package index cannot be reached, or a package has no build for this system "
+                f"({platform.platform(terse=True)}, {platform.machine()}, Python {platform.python_version()}).\n"
+                f"The next start goes on where this one stopped. The whole log: {self._log}"
             )
 
     def _follow(self, process: subprocess.Popen[str]) -> list[str]:
