@@ -13,12 +13,16 @@ def machine() -> str:
     """Version of the program, processor, cores and memory this process may use, system and Python."""
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory().total / 2**30
     return (
-        f"AtomSeg {__version__}, {_processor()}, {cores} cores, {memory:.0f} GB, "
+        f"AtomSeg {__version__}, {_processor()}, {cores()} cores, {memory:.0f} GB, "
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     )
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -97,12 +97,12 @@ class _Reader:
             if kind == _GROUP:
                 members[name] = self.group(depth + 1)
             elif kind == _DATA:
-                members[name] = self._data()
+                members[name] = self._data(name != "Data")
             else:
                 raise Unreadable(f"a tag of its tree is of unknown type {kind}")
         return members
 
-    def _data(self) -> Any:
+    def _data(self, may_be_text: bool) -> Any:
         """Value of the data tag that begins here."""
         if self._content[self._at : self._at + 4] != b"%%%%":
             raise Unreadable("its tree of tags is damaged")
@@ -114,23 +114,23 @@ class _Reader:
         if code == _STRUCT:
             return tuple(self._take(self.order + form) for form in self._struct(rest))
         if code == _STRING:
-            return self._array(rest[0], "H")
+            return self._array(rest[0], "H", may_be_text)
         if code == _ARRAY:
             forms = "".join(self._struct(rest[1:-1])) if rest[0] == _STRUCT else _FORMATS[rest[0]]
-            return self._array(rest[-1], forms)
+            return self._array(rest[-1], forms, may_be_text)
         return self._take(self.order + _FORMATS[code])
 
     def _struct(self, fields: list[int]) -> list[str]:
         """Formats of a structure described by name length, field count and (name length, type) pairs."""
         return [_FORMATS[code] for code in fields[3::2]][: fields[1]]
 
-    def _array(self, count: int, form: str) -> str | Block:
-        """An array, skipped: text if it is short and of 16 bits, else its place."""
+    def _array(self, count: int, form: str, may_be_text: bool) -> str | Block:
+        """An array, skipped: text if it is short, of 16 bits and no pixels, else its place."""
         size = count * struct.calcsize(self.order + form)
         start, self._at = self._at, self._at + size
         if self._at > self._end:
             raise Unreadable("it is cut short: an array of its tags reaches beyond its end")
-        if form == "H" and count <= _SHORT:
+        if form == "H" and may_be_text and count <= _SHORT:
             order = "utf-16-le" if self.order == "<" else "utf-16-be"
             return self._content[start : self._at].decode(order, "replace")
         return Block(start, size)

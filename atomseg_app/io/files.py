@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -30,9 +31,10 @@ __all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", 
 
 _RAISED_BY_DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, OSError,
-    RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+    RuntimeError, SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What parsers raise on wrong bytes (SyntaxError is that of XML and of array headers)."""
+"""What parsers raise on wrong bytes (SyntaxError and TokenError are those of XML and of array headers)."""
 
 _CHECKED_PIXELS = 1 << 26
 
