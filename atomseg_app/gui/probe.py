@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,16 @@ class FirstFrame(QObject):
         return False
 
     def _painted(self) -> None:
-        self.seconds = time.time() - psutil.Process().create_time()
+        self.seconds = _process_age_s()
+
+
+def _process_age_s() -> float:
+    """Time since this process was started; with ``main.py`` that is when the user started that."""
+    if sys.platform != "linux":
+        return time.time() - float(psutil.Process().create_time())
+    # psutil's time there is counted from a boot known to the second only
+    ticks = int(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def check(first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], object], *, measure: bool) -> int:
@@ -111,7 +121,7 @@ class _Measurement:
         if self._jobs.worker_pid is not None:
             os.kill(self._jobs.worker_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         self._wait_for(job)
-        self._finished(_find(following))
+        self._finished(_find(following, refine=False))
         return round(time.perf_counter() - start, 4)
 
     def _submit(self, task: Task) -> Job:
@@ -147,8 +157,8 @@ def _wait(milliseconds: int) -> None:
     loop.exec()
 
 
-def _find(image: Image) -> Task:
-    return Task("operation", {"operation": "find-columns", "parameters": {}}, (image,))
+def _find(image: Image, **parameters: object) -> Task:
+    return Task("operation", {"operation": "find-columns", "parameters": parameters}, (image,))
 
 
 def _lattice(size_px: int) -> Image:
