@@ -176,8 +176,11 @@ def _packages(problems: list[str]) -> dict[str, str]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
-            if name in needed:
-                problems.append(f"The package {name} is missing: start with python3 main.py, which installs it.")
+    missing = [name for name in needed if versions[name] == "not installed"]
+    if missing:
+        problems.append(
+            f"Packages are missing ({', '.join(missing)}): start with python3 main.py, which installs them."
+        )
     return versions
 
 

@@ -116,23 +116,34 @@ def stalling_server(wheel: Path) -> Iterator[tuple[str, threading.Event, threadi
         server.server_close()
 
 
-def test_killed_in_the_middle_it_resumes_and_the_second_waits(
-    start: Start, checkout: Path, surroundings: dict[str, str], tmp_path: Path
+def heed_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl+C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_ended_in_the_middle_it_resumes_and_the_second_waits(
+    checkout: Path, surroundings: dict[str, str], tmp_path: Path
 ) -> None:
-    """kill -9 during a download; two new starts at once; one sets up, the other waits, nothing is left behind."""
+    """Ctrl+C during a download, then kill -9 during the next; then two starts at once: one sets up, the other waits."""
     wheel = make_wheel(tmp_path / "remote", "slowdemo", "1.0")
+    command = [sys.executable, str(checkout / "main.py"), NEEDS_ENVIRONMENT]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    log = checkout / ".venv.partial" / "set-up.log"
     with stalling_server(wheel) as (address, asked, go_on):
         pin(tmp_path / "pins.txt", tmp_path / "wheels", f"--find-links {address}", "slowdemo==1.0", "atomdemo==1.0")
-        command = [sys.executable, str(checkout / "main.py"), NEEDS_ENVIRONMENT]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        killed = subprocess.Popen(command, env=surroundings, start_new_session=True, **quiet)  # type: ignore[call-overload]
-        assert asked.wait(60)
-        while "Downloading" not in (checkout / ".venv.partial" / "set-up.log").read_text("utf-8"):
-            time.sleep(0.05)  # a pip that still has something to say would end when nobody listens any more
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.communicate()
-        assert not (checkout / ".venv").exists()
-        assert leftovers(checkout) == [".venv.partial"]
+        for times, (end, code) in enumerate([(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)], start=1):
+            process = subprocess.Popen(command, env=surroundings, preexec_fn=heed_ctrl_c, **quiet)  # type: ignore[call-overload]
+            assert asked.wait(60)
+            asked.clear()
+            while log.read_text("utf-8").count("Downloading") < times:
+                time.sleep(0.05)  # a pip that still has something to say would end when nobody listens any more
+            process.send_signal(end)
+            said = process.communicate()[1]
+            assert process.returncode == code, said
+            assert ("next start goes on" in said) is (code == 130)
+            assert "Traceback" not in said
+            assert not (checkout / ".venv").exists()
+            assert leftovers(checkout) == [".venv.partial"]
 
         both = [subprocess.Popen(command, env=surroundings, **quiet) for _ in range(2)]  # type: ignore[call-overload]
         # The pip of the killed start still holds its half-fetched file, so that both have to wait for it.
