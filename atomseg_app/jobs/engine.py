@@ -160,7 +160,8 @@ class JobEngine(QObject):
         self._jobs[job.id], self._runs[job.id] = job, run
         self._forget_old()
         self.job_added.emit(job)
-        self._pool.start(run, 0 if task.name == "operation" else 1)
+        # 0 for files: a pool with an idle thread takes the next job with priority 0 whatever is asked
+        self._pool.start(run, -1 if task.name == "operation" else 0)
         return job
 
     def cancel(self, job_id: int) -> None:
