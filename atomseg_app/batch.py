@@ -14,19 +14,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from atomseg_app import operations
+from atomseg_app import operations, places
 from atomseg_app.atoms.spacing import nearest_px
 from atomseg_app.data import Columns, Data, Image, ImageSeries
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.operations import Report
 
 SUMMARY_NAME = "columns_summary.csv"
+LOG_NAME = "commands.log"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -216,13 +220,27 @@ def attempt(task: FileTask, report: Report) -> SummaryRow:
     except MemoryError:
         error = f"{task.path} needs more memory than there is; search a part of it (--region-px)."
     except Exception as problem:  # the one place where a defect becomes a failed file
-        logging.getLogger("atomseg").error("%s failed", task.path, exc_info=problem)
-        error = f"{task.path}: internal error ({type(problem).__name__}: {problem}); please report it with the log."
+        _log.exception("%s failed", task.path)
+        error = f"{task.path}: internal error ({type(problem).__name__}: {problem}); please report it with {LOG_NAME}."
     return SummaryRow(str(task.path), seconds=round(time.perf_counter() - start, 3), error=error)
+
+
+def log_to_file() -> None:
+    """Send what libraries and defects log to a file, not among the results on the terminal; once a process."""
+    root = logging.getLogger()
+    if any(handler.get_name() == LOG_NAME for handler in root.handlers):
+        return
+    path = places.log_folder() / LOG_NAME
+    handler = RotatingFileHandler(path, maxBytes=2 << 20, backupCount=1, delay=True, encoding="utf-8")
+    handler.set_name(LOG_NAME)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    logging.captureWarnings(True)
 
 
 def attempt_quietly(task: FileTask) -> SummaryRow:
     """:func:`attempt` without a report, as worker processes call it."""
+    log_to_file()
     return attempt(task, Report())
 
 

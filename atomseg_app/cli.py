@@ -7,6 +7,7 @@ nor a file reader. Exit codes: 0 all done, 1 some or all failed, 2 usage, 130 ca
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line (default: the program's arguments) and return its exit code."""
+    # Threads of torch that wait by spinning make a machine with other work up to ten times slower; read at its import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         make_app()(argv, prog_name="atomseg")
     except SystemExit as end:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import typer
 
+from atomseg_app.batch import log_to_file
 from atomseg_app.commands.inputs import collect
 from atomseg_app.errors import UserError
 from atomseg_app.io.files import DatasetInfo, inspect
@@ -15,6 +16,7 @@ from atomseg_app.io.files import DatasetInfo, inspect
 
 def print_info(arguments: Sequence[str], *, as_json: bool) -> int:
     """Print the datasets of each file; returns 1 if any file cannot be used."""
+    log_to_file()
     found = collect(arguments)
     known: dict[str, tuple[DatasetInfo, ...]] = {}
     errors = dict(found.problems)

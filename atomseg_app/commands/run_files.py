@@ -33,6 +33,7 @@ class RunOptions:
 
 def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[str, Any], options: RunOptions) -> int:
     """Run on every file; returns the exit code. Raises UserError for what makes the whole run meaningless."""
+    batch.log_to_file()
     found = inputs.collect(arguments)
     outputs = batch.output_paths(found.paths, options.output, found.roots)
     tasks = [
