@@ -30,8 +30,6 @@ from atomseg_app.operations import Report
 SUMMARY_NAME = "columns_summary.csv"
 LOG_NAME = "commands.log"
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Outputs:
@@ -220,7 +218,7 @@ def attempt(task: FileTask, report: Report) -> SummaryRow:
     except MemoryError:
         error = f"{task.path} needs more memory than there is; search a part of it (--region-px)."
     except Exception as problem:  # the one place where a defect becomes a failed file
-        _log.exception("%s failed", task.path)
+        logging.getLogger(__name__).exception("%s failed", task.path)
         error = f"{task.path}: internal error ({type(problem).__name__}: {problem}); please report it with {LOG_NAME}."
     return SummaryRow(str(task.path), seconds=round(time.perf_counter() - start, 3), error=error)
 
