@@ -50,12 +50,10 @@ class InstanceServer(QObject):
 
     def listen(self) -> bool:
         """Become the window that others find; takes over the socket of one that crashed."""
-        if self._server.listen(server_name()):
-            return True
         probe = QLocalSocket()
         probe.connectToServer(server_name())
         if probe.waitForConnected(_WAIT_MS):
-            return False  # another window serves
+            return False  # another window serves; listening anyway would take its place
         QLocalServer.removeServer(server_name())
         return self._server.listen(server_name())
 

@@ -59,7 +59,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setObjectName("window.main")
         self.setAcceptDrops(True)
-        self._painted = self._closing = False
+        self._painted = self._closing = self._in_close_event = False
         self._was_empty = True
         theme = Theme(app, settings)
         self.context = Context(
@@ -208,13 +208,11 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask about running jobs and unsaved work; then end everything that was started."""
-        if self._closing:
-            event.accept()
-            return
-        event.ignore()
-        if self.session.saving or not self._may_stop_jobs():
-            return
-        self.flow.settle(self.close_now)
+        self._in_close_event = True
+        if not self._closing and not self.session.saving and self._may_stop_jobs():
+            self.flow.settle(self.close_now)  # now, or after the project was saved
+        event.setAccepted(self._closing)
+        self._in_close_event = False
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Tell of the first frame."""
@@ -246,7 +244,8 @@ class MainWindow(QMainWindow):
         self.background.close()
         self.session.end()
         self.context.settings.flush()
-        self.close()
+        if not self._in_close_event:  # within one, Qt ignores it
+            self.close()
 
     # -- building
 

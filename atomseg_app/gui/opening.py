@@ -117,11 +117,13 @@ class Opener(QObject):
 
 
 def failure_text(problems: dict[str, str]) -> str:
-    """One message for all files: which and why; the reason of an unknown format names the known ones."""
+    """One message for all files: which, why, and what can be opened, unless a reason says that already."""
     shown = list(problems.items())[:8]
     lines = [text if path in text or Path(path).name in text else f"{Path(path).name}: {text}" for path, text in shown]
     if len(problems) > len(shown):
         lines.append(f"... and {len(problems) - len(shown)} more.")
+    if not any(_known() in line for line in lines):
+        lines.append(f"Supported formats: {_known()}.")
     return "\n\n".join(lines)
 
 

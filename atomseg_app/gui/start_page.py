@@ -97,7 +97,7 @@ class StartPage(QScrollArea):
         frame = QFrame()
         frame.setProperty("role", "drop")
         frame.setAccessibleName("Drop images here")
-        heading = QLabel("Drop images, folders or a project here")
+        heading = QLabel("Drop images, folders or a project here", wordWrap=True)
         heading.setProperty("role", "heading")
         formats = QLabel("DM3/DM4, EMD, SER, MRC, TIFF, HDF5, HSPY, NPY, PNG and more. Files stay where they are.")
         formats.setProperty("role", "muted")

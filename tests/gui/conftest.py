@@ -47,6 +47,8 @@ def make_window(qtbot: QtBot, atomseg_home: Path) -> Iterator[Callable[..., Main
         if show:
             with qtbot.waitExposed(window):
                 window.show()
+            window.activateWindow()
+            qtbot.waitUntil(window.isActiveWindow)
         return window
 
     yield make
