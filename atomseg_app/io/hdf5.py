@@ -14,6 +14,7 @@ import numpy as np
 
 from atomseg_app.data import Array
 from atomseg_app.io.dataset import Axis, Dataset, Unreadable, dataset
+from atomseg_app.io.hdf5_heaps import check_heaps
 from atomseg_app.io.mapped import DEFLATE_RATIO, byte_count, check_ratio, fill, map_block
 from atomseg_app.operations import Report
 
@@ -31,6 +32,7 @@ def read_hdf5(path: Path) -> list[Dataset]:
 
     from atomseg_app.io import hspy, ncem, nexus, velox
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         for convention in (velox, hspy, ncem, nexus):
             found: list[Dataset] = convention.read_group(path, file)

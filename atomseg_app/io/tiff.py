@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +38,9 @@ def read_tiff(path: Path) -> list[Dataset]:
     """Series of images of a TIFF file. Beside a measured grey image, a colour preview is described but not opened."""
     import tifffile
 
+    with ClampedFile(path) as file:
+        _check_pages(file)
     with ClampedFile(path) as file, tifffile.TiffFile(file) as tiff:
-        if len(tiff.pages) > _MAX_PAGES:
-            raise Unreadable("it has too many pages")
         series = list(tiff.series)
         calibrations = [calibration_of(tiff, _first_page(each)) for each in series]
         has_grey = any("S" not in each.axes for each in series)
@@ -51,6 +52,27 @@ def read_tiff(path: Path) -> list[Dataset]:
     if not found:
         raise Unreadable("there is no image in it")
     return found
+
+
+def _check_pages(file: ClampedFile) -> None:
+    """Follow the chain of pages, which tifffile leaves without a word where it is broken. Raises Unreadable."""
+    head = file.read(16)
+    order = ">" if head[:2] == b"MM" else "<"
+    big = struct.unpack_from(order + "H", head, 2)[0] == 43
+    count_form, entry, next_form, start = ("Q", 20, "Q", 8) if big else ("H", 12, "I", 4)
+    (offset,) = struct.unpack_from(order + next_form, head, start)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or len(seen) > _MAX_PAGES:
+            raise Unreadable("its chain of pages has no end")
+        seen.add(offset)
+        try:
+            file.seek(offset)
+            (entries,) = struct.unpack(order + count_form, file.read(struct.calcsize(count_form)))
+            file.seek(offset + struct.calcsize(count_form) + entries * entry)
+            (offset,) = struct.unpack(order + next_form, file.read(struct.calcsize(next_form)))
+        except (struct.error, OSError, OverflowError):
+            raise Unreadable(f"it is cut short: page {len(seen)} is missing or damaged") from None
 
 
 def _first_page(series: tifffile.TiffPageSeries) -> tifffile.TiffPage:
