@@ -116,7 +116,7 @@ def process_one(task: FileTask, report: Report) -> tuple[Columns, SummaryRow]:
         written = (task.outputs.csv, task.outputs.json, *((task.outputs.figure,) if task.figure else ()))
         for path in written:
             if path.exists():
-                raise FileError(f"{path} is already there; --overwrite replaces it.")
+                raise FileError(f"{path} is already there; move it away, or allow overwriting (--overwrite).")
     operation = operations.get(task.operation)
     data = files.read(Path(os.path.abspath(task.path)), task.dataset, report)
     if task.pixel_size_nm is not None and isinstance(data, Image | ImageSeries):

@@ -61,7 +61,7 @@ def test_one_file_to_table_history_and_figure(folder, capsys):
     assert run("find-columns", "a b.npy", "--pixel-size-nm", 0.02, "--figure", "--device", "cpu") == 0
     assert sorted(os.listdir()) == ["a b.npy", "a b_columns.csv", "a b_columns.json", "a b_columns.png"]
     out, err = capsys.readouterr()
-    assert "36 columns, spacing 0.317 nm, error 1.8" in out
+    assert "36 columns, spacing 0.317 nm, error bar 1.8" in out
     assert err == ""
     history = json.loads(Path("a b_columns.json").read_text("utf-8"))
     (step,) = history["history"]
@@ -119,7 +119,7 @@ def test_what_fails_is_summed_up_and_the_rest_is_done(folder, capsys, jobs):
         assert name in err.split("did not work")[1]
     lines = Path("columns_summary.csv").read_text("utf-8").splitlines()
     rows = {Path(row["file"]).name: row for row in csv.DictReader(lines)}
-    assert set(rows) == {"good.npy", "also good.npy", "bad.npy", "gone.npy", "nothing-*.tif"}
+    assert list(rows) == ["also good.npy", "good.npy", "bad.npy", "gone.npy", "nothing-*.tif"]
     assert rows["bad.npy"]["error"]
     assert not rows["good.npy"]["error"]
 

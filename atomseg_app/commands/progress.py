@@ -64,7 +64,7 @@ class Display:
         elif row.mean_spacing_px is not None:
             facts.append(f"spacing {row.mean_spacing_px:.4g} px")
         if row.median_error_pm is not None:
-            facts.append(f"error {row.median_error_pm:.3g} pm")
+            facts.append(f"error bar {row.median_error_pm:.3g} pm")
         facts.append(f"{row.seconds or 0:.1f} s")
         self._print(f"{count}{row.file}: {', '.join(facts)}")
 

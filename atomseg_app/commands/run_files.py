@@ -57,6 +57,8 @@ def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[st
             return CANCELLED
         finally:
             if summary is not None:
+                order = {str(task.path): place for place, task in enumerate(tasks)}
+                rows.sort(key=lambda row: order.get(row.file, len(order)))
                 write_text(summary, batch.summary_text(rows))
     return FAILED if any(row.error for row in rows) else DONE
 
