@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -20,10 +21,15 @@ import numpy as np
 from atomseg_app.data import Array
 from atomseg_app.errors import UserError
 
+if sys.platform != "win32":
+    import resource
+
 Reference = dict[str, Any]
 
 _SAMPLES = 256
 _ROOM_BYTES = 64 << 20
+_COPIED_BYTES = 16 << 20
+_DESCRIPTORS = 8192
 
 
 def _dtype_to_json(dtype: np.dtype[Any]) -> Any:
@@ -50,6 +56,15 @@ def attach(reference: Reference) -> Array:
         return np.empty(shape, dtype)
     mapped = np.memmap(reference["path"], np.uint8, "r")
     return np.ndarray(shape, dtype, mapped, reference["offset"], tuple(reference["strides"]))
+
+
+def allow_many_descriptors() -> None:
+    """Let this process hold as many open files as the system permits: each mapped array is one; macOS begins at 256."""
+    if sys.platform != "win32":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _mapped_base(array: Array) -> np.memmap[Any, Any] | None:
@@ -119,6 +134,18 @@ class Segments:
         if own:
             unlink(path)
         return own or not reference["path"]
+
+    def take(self, reference: Reference) -> tuple[Array, bool]:
+        """Read-only array of a reference, and whether it lies in a file that is not one of these (which are removed).
+
+        Small arrays are copied into memory, as each mapped one holds a file descriptor while it lives.
+        """
+        array = attach(reference)
+        in_other_file = not self.remove(reference)
+        if not in_other_file and array.nbytes <= _COPIED_BYTES:
+            array = array.copy()
+            array.flags.writeable = False
+        return array, in_other_file
 
     def remove_all(self) -> None:
         """Unlink every file with this prefix."""

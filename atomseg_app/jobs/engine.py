@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
 
 from atomseg_app.data import Array
 from atomseg_app.errors import Cancelled
+from atomseg_app.jobs.arrays import allow_many_descriptors
 from atomseg_app.jobs.failures import Failure, TaskFailed, from_exception
 from atomseg_app.jobs.host import Host
 from atomseg_app.jobs.job import Job
@@ -27,6 +28,7 @@ OnFailed = Callable[[Job], None]
 OnPreview = Callable[[str, Array], None]
 
 _KEPT_JOBS = 200
+_PRIORITIES = {"operation": -1, "batch-file": -2}  # the rest is quick and awaited by the user
 _log = logging.getLogger(__name__)
 
 
@@ -121,6 +123,7 @@ class JobEngine(QObject):
 
     def __init__(self, host: Host | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        allow_many_descriptors()
         self._host = host or Host()
         self._pool = QThreadPool()
         self._pool.setMaxThreadCount(1)
@@ -161,7 +164,7 @@ class JobEngine(QObject):
         self._forget_old()
         self.job_added.emit(job)
         # 0 for files: a pool with an idle thread takes the next job with priority 0 whatever is asked
-        self._pool.start(run, -1 if task.name == "operation" else 0)
+        self._pool.start(run, _PRIORITIES.get(task.name, 0))
         return job
 
     def cancel(self, job_id: int) -> None:

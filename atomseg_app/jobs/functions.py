@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from atomseg_app import operations
@@ -51,6 +52,16 @@ def export_columns(task: Task, report: Report) -> TaskResult:
     report.progress(0, f"writing {path}")
     getattr(tables, writer)(columns, path, *others)
     return TaskResult(str(path))
+
+
+def process_file(task: Task, report: Report) -> TaskResult:
+    """One file of a batch: the arguments are those of :class:`batch.FileTask`; the value is its row of the summary."""
+    from atomseg_app import batch
+
+    asked = dict(task.arguments)
+    outputs = batch.Outputs(**{name: Path(path) for name, path in asked.pop("outputs").items()})
+    row = batch.process_one(batch.FileTask(Path(asked.pop("path")), outputs, **asked), report)[1]
+    return TaskResult(dataclasses.asdict(row))
 
 
 def warm_up(task: Task, report: Report) -> TaskResult:

@@ -19,7 +19,7 @@ from atomseg_app import places
 from atomseg_app.data import Array, Data, from_parts, to_parts
 from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.jobs import failures, session, transport
-from atomseg_app.jobs.arrays import Reference, SegmentCache, Segments, attach
+from atomseg_app.jobs.arrays import Reference, SegmentCache, Segments
 from atomseg_app.jobs.failures import Failure, TaskFailed
 from atomseg_app.jobs.process import ComputeProcess, worker_command
 from atomseg_app.jobs.tasks import Task, TaskResult
@@ -266,9 +266,7 @@ class _Run:
 
     def _preview(self, name: str, reference: Reference) -> None:
         with contextlib.suppress(FileNotFoundError):  # the process has ended since
-            array = attach(reference)
-            self._process.outputs.remove(reference)
-            self._report.preview(name, array)
+            self._report.preview(name, self._process.outputs.take(reference)[0])
 
     def _result(self, fields: dict[str, Any]) -> TaskResult:
         self._report.facts.device = fields["device"]
@@ -276,9 +274,9 @@ class _Run:
         in_files: list[Array] = []
         try:
             for part in fields["items"]:
-                array = attach(part["array"])
+                array, in_file = self._process.outputs.take(part["array"])
                 items.append(from_parts(part["header"], array))
-                if not self._process.outputs.remove(part["array"]):
+                if in_file:
                     in_files.append(array)
         except FileNotFoundError:
             raise _Ended(started=True) from None

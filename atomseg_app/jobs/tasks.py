@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = {
     "inspect": "atomseg_app.jobs.functions:inspect_file",
     "open": "atomseg_app.jobs.functions:open_file",
     "export": "atomseg_app.jobs.functions:export_columns",
+    "batch-file": "atomseg_app.jobs.functions:process_file",
     "warm": "atomseg_app.jobs.functions:warm_up",
     "devices": "atomseg_app.jobs.functions:list_devices",
 }
@@ -33,6 +34,7 @@ _TITLES = {
     "inspect": "Look into file",
     "open": "Open file",
     "export": "Export",
+    "batch-file": "Measure a file",
     "warm": "Prepare the compute process",
     "devices": "List devices",
 }

@@ -172,3 +172,14 @@ def test_only_own_files_are_removed(tmp_path, mapped):
     segments.write(np.arange(3))
     segments.remove_all()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([os.path.basename(mapped.filename), "out-12-0"])
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_allowed():
+    resource = pytest.importorskip("resource", reason="limits are those of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        module.allow_many_descriptors()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(8192, before[1]), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from atomseg_app.data import Columns, Image, Source, Step, TiltSeries, column_table
@@ -65,6 +66,20 @@ def test_results_leave_no_files(host):
     host.run(Task("big-result"), Report())
     host.run(Task("echo", {}, (Image(np.zeros((64, 64))),)), Report())
     assert [path for folder in host._session.folders for path in folder.iterdir()] == []
+
+
+def test_results_are_read_only_and_small_ones_hold_no_descriptor(host):
+    before = psutil.Process().num_fds()
+    kept = [host.run(Task("big-result"), Report()) for _ in range(20)]
+    assert psutil.Process().num_fds() <= before + 6, "the pipes of the process"
+    assert not any(item.values.flags.writeable for result in kept for item in result.items)
+
+
+def test_a_large_result_is_mapped(host):
+    (image,) = host.run(Task("add-one", {}, (Image(np.zeros((3000, 3000), np.float32)),)), Report()).items
+    assert isinstance(image.values.base, np.memmap)
+    assert not image.values.flags.writeable
+    assert image.values.sum() == 9e6
 
 
 def test_a_mapped_image_is_not_copied(host, tmp_path):

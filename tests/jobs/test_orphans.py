@@ -1,5 +1,6 @@
 """No process outlives the window, however it ends and whatever its jobs are doing; by process id."""
 
+import errno
 import json
 import os
 import signal
@@ -129,3 +130,43 @@ def test_a_session_is_private(tmp_path):
     own = session.Session()
     assert all(folder.stat().st_mode & 0o077 == 0 for folder in own.folders)
     own.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP])
+def test_without_locks_folders_are_used_and_never_swept(monkeypatch, code):
+    def flock(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(session.fcntl, "flock", flock)
+    own = session.Session()
+    assert session.sweep() == []
+    assert all(folder.is_dir() for folder in own.folders)
+    own.close()
+    assert files_of_sessions() == []
+
+
+def test_a_root_that_cannot_be_written_is_left_out(monkeypatch, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setattr(session, "roots", lambda: [file, tmp_path])
+    own = session.Session()
+    assert [folder.parent for folder in own.folders] == [tmp_path]
+    own.close()
+    monkeypatch.setattr(session, "roots", lambda: [file])
+    with pytest.raises(OSError, match="Not a directory"):
+        session.Session()
+
+
+def test_another_users_folder_is_left_alone(monkeypatch, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "atomseg-jobs-1-aa").mkdir()
+    (root / "atomseg-jobs-1-aa.lock").touch()
+    monkeypatch.setattr(session, "roots", lambda: [root])
+    monkeypatch.setattr(session.os, "open", refuse)
+    assert session.sweep() == []
+    assert (root / "atomseg-jobs-1-aa").is_dir()
+
+
+def refuse(*arguments):
+    raise PermissionError(errno.EACCES, "not yours")

@@ -1,6 +1,7 @@
 """The compute process is killed at random moments, over and over: every job ends, and nothing is left behind."""
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from atomseg_app.data import Image
@@ -20,10 +22,17 @@ from tests.jobs.conftest import alive
 SECONDS = float(os.environ.get("ATOMSEG_STRESS_SECONDS", "5"))
 
 
+def open_descriptors():
+    gc.collect()
+    return psutil.Process().num_fds()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 @pytest.mark.timeout(SECONDS + 60)
 def test_random_kills(make_host):
     host = make_host()
+    host.run(Task("echo"), Report())
+    descriptors = open_descriptors()
     rng, values = random.Random(11), np.random.default_rng(11).random((1000, 1000))
     stop, pids, reasons = threading.Event(), set(), set()
 
@@ -66,4 +75,5 @@ def test_random_kills(make_host):
     host.run(Task("echo"), Report())
     assert [path for folder in host._session.folders for path in folder.iterdir()] == [], "array files are left"
     assert not any(alive(pid) for pid in pids - {host.pid})
+    assert open_descriptors() <= descriptors + 2
     assert sum(thread.name.startswith("compute process") for thread in threading.enumerate()) == 2
