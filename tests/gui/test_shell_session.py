@@ -27,8 +27,8 @@ from atomseg_app.gui.questions import Question
 from atomseg_app.gui.session import JOURNAL_EDITS
 from atomseg_app.gui.settings import AUTOSAVE_S, RECENT_FILES
 from atomseg_app.io import journal, projects
+from tests.gui.driving import OPEN_MS, Button, answer, drop, plain
 from tests.gui.plain_tab import PlainTab
-from tests.gui.test_shell_window import OPEN_MS, Button, answer, drop, plain
 
 ROOT = Path(__file__).parents[2]
 
