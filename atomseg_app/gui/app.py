@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal, qVersion
 from PySide6.QtGui import QFileOpenEvent, QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -20,6 +20,7 @@ from atomseg_app.gui.log_window import LogRelay
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.probe import FirstFrame, check
 from atomseg_app.gui.settings import LOG_LEVEL, SECOND_WINDOW, Settings
+from atomseg_app.gui.system_info import screens
 from atomseg_app.gui.tab import Tab
 
 _log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ def _after_first_frame(
 ) -> None:
     """What a user need not wait for: the compute process, recovery, files, and listening for later starts."""
     window.context.jobs.start()
+    _log.info("Qt %s, %s", qVersion(), screens())
     if quiet:
         return
     window.devices.look()

@@ -48,6 +48,7 @@ class Preferences(QDialog):
         self._settings, self._devices = settings, devices
         self.pages = QTabWidget()
         self.pages.setAccessibleName("Topics")
+        self.pages.setUsesScrollButtons(False)
         self.device = QComboBox()
         self.pages.addTab(self._appearance(), "Appearance")
         self.pages.addTab(self._computing(), "Computing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -12,6 +13,8 @@ from atomseg_app.gui.settings import DEVICE, Settings
 from atomseg_app.jobs.engine import JobEngine
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
+
+_log = logging.getLogger(__name__)
 
 
 class Devices(QObject):
@@ -56,6 +59,7 @@ class Devices(QObject):
 
     def _take(self, result: TaskResult) -> None:
         self.found = list(result.value)
+        _log.info("devices: %s", self.found)
         self.changed.emit()
 
     def _on_setting(self, key: str) -> None:

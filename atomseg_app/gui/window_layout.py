@@ -48,7 +48,9 @@ def bring_on_screen(window: QMainWindow) -> None:
     frame.setSize(frame.size().boundedTo(best.size()))
     frame.moveLeft(min(max(frame.left(), best.left()), best.right() - frame.width() + 1))
     frame.moveTop(min(max(frame.top(), best.top()), best.bottom() - frame.height() + 1))
-    window.setGeometry(frame)
+    frame_px = window.frameGeometry().size() - window.geometry().size()
+    inner = window.geometry().topLeft() - window.frameGeometry().topLeft()
+    window.setGeometry(QRect(frame.topLeft() + inner, frame.size() - frame_px))
 
 
 def _overlap(area: QRect, frame: QRect) -> int:

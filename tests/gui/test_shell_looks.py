@@ -113,7 +113,7 @@ def test_every_control_has_a_name_for_screen_readers(shell: MainWindow) -> None:
 
 def test_geometry_docks_and_workspace_come_back(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
     first = make_window()
-    first.setGeometry(60, 70, 900, 650)
+    first.setGeometry(40, 50, 740, 600)
     first.jobs_dock.show()
     first.log_dock.hide()
     qtbot.wait(50)
