@@ -52,7 +52,7 @@ def show_failure(text: str, log: Path, arguments: Sequence[str] = ()) -> None:
     A ``window-check`` gets no dialog, because a program waits for its answer; a supervised window gets its dialog from
     the one who supervises (ATOMSEG_SUPERVISED is set).
     """
-    sys.stderr.write(text.rstrip() + "\n")
+    _say(text)
     place = ""
     with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +61,15 @@ def show_failure(text: str, log: Path, arguments: Sequence[str] = ()) -> None:
     lines = text.strip().splitlines()
     if len(lines) > 8:  # a dialog shows what went wrong; where in the program is in the file
         text = "\n".join([lines[0], "...", *lines[-2:]])
-    silent = sys.stderr.isatty() or "window-check" in arguments or "ATOMSEG_SUPERVISED" in os.environ
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    silent = terminal or "window-check" in arguments or "ATOMSEG_SUPERVISED" in os.environ
     if silent or not _show_dialog("AtomSeg could not start", text + place):
-        sys.stderr.write(place.lstrip("\n") + "\n")
+        _say(place)
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:  # Windows gives a program without a console none
+        sys.stderr.write(text.strip() + "\n")
 
 
 def _show_dialog(title: str, text: str) -> bool:
