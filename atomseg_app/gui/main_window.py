@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from atomseg_app.data import Data
+from atomseg_app.errors import UserError
 from atomseg_app.gui import window_layout
 from atomseg_app.gui.actions import ActionRegistry
 from atomseg_app.gui.background import Background
@@ -36,7 +37,7 @@ from atomseg_app.gui.settings import LAST_FOLDER, WORKSPACE, Settings
 from atomseg_app.gui.shell_actions import shell_actions
 from atomseg_app.gui.start_page import StartPage
 from atomseg_app.gui.status import Devices, StatusBadges
-from atomseg_app.gui.tab import Tab, TourStep
+from atomseg_app.gui.tab import Tab
 from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.tour import Tour
 from atomseg_app.gui.undo import UndoStack
@@ -117,20 +118,24 @@ class MainWindow(QMainWindow):
             title = f"{item.source.name} cannot be shown"
             self.context.notify.error(title, f"It is a {item.kind.replace('-', ' ')}; this version shows 2D images.")
             return
-        taker.add_item(item)
+        try:
+            taker.add_item(item)
+        except UserError as problem:
+            self.context.notify.error(f"{item.source.name} cannot be shown", problem)
+            return
         self.show_workspace(taker.name)
         self.session.item_opened()
         if path:
             self.context.settings.add_recent(path)
 
-    def tour_steps(self) -> list[TourStep]:
-        """Steps of the tour of the workspace in front."""
-        return self.current_tab().tour()
+    def has_tour(self) -> bool:
+        """Whether the workspace in front has a guided tour."""
+        return type(self.current_tab()).tour is not Tab.tour
 
     def start_tour(self) -> None:
         """Start the guided tour of the workspace in front."""
         self.show_workspace(self.current_tab().name)
-        tour = Tour(self, self.context.theme, self.tour_steps())
+        tour = Tour(self, self.context.theme, self.current_tab().tour())
         tour.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         tour.start()
 

@@ -119,7 +119,7 @@ def _help(w: MainWindow) -> list[Action]:
         Action("help.shortcuts", "Shortcuts", w.dialogs.cheat_sheet, "Show all shortcuts at a glance.", "Help", "?",
                "mdi6.keyboard-outline", section="find"),
         Action("help.tour", "Guided tour", w.start_tour, "Walk through this workspace in a few steps.", "Help", "",
-               "mdi6.map-marker-path", lambda: "" if w.tour_steps() else "This workspace has no tour.",
+               "mdi6.map-marker-path", lambda: "" if w.has_tour() else "This workspace has no tour.",
                section="find"),
         Action("help.system", "System information", w.dialogs.system_information,
                "Show versions, system and folders, to copy into a report.", "Help", "", "mdi6.information-outline",
