@@ -18,7 +18,7 @@ Index = npt.NDArray[np.intp]
 
 _START = 3.0  # noise deviations that let a maximum into the model, until the noise is known better
 _CLEAR = 5.0  # noise deviations above which a blob is no accident
-_DOUBT = 0.75  # part of the threshold below which a blob is given back to the noise before the others are judged
+_DOUBT = 0.85  # part of the threshold below which a blob is given back to the noise before the others are judged
 _PRUNINGS = 6
 _WINDOW = 20  # side, in filter scales, of the square over which noise is averaged
 _WIDER = 1.5  # second filter scale, in units of the first, from which the width follows
@@ -68,15 +68,15 @@ class Level:
 
     def holds_more_than_noise(self) -> bool:
         """Whether far more maxima stand out than noise of this spectrum has: so that taking blobs off is no delusion."""
-        noise = self._noise(self._grey)
+        noise = Noise(self._grey, None, self._window, self._counts)
         rows, cols = maxima(self._response, 0.0)
         standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
         standing = noise.heavy_tailed(standing, rows, cols, self._scale)
         expected = noise.expected_maxima(self._scale, _START)
-        return int((standing > _START).sum()) > 2 * expected + 5 * np.sqrt(expected) + 3
+        return bool((standing > _START).sum() > 2 * expected + 5 * np.sqrt(expected) + 3)
 
     def _noise(self, left: Grey) -> Noise:
-        return Noise(left, self._window, self._counts)
+        return Noise(left, self._smooth, self._window, self._counts)
 
     def _filters(self, grey: Grey) -> Filters:
         return Filters(grey, 6 * self._scale)
@@ -123,7 +123,7 @@ class Level:
     def strict(self, sigma_px: float, false_alarms: float) -> Blobs:
         """Blobs that stand out of all the rest of the image, taken as noise."""
         blobs = self.grow(sigma_px, 1)
-        noise = self._noise(self._grey)
+        noise = Noise(self._grey, None, self._window, self._counts)
         return self._decided(blobs, noise, false_alarms)
 
     def prune(self, blobs: Blobs, false_alarms: float) -> Blobs:
@@ -135,7 +135,6 @@ class Level:
             if not len(blobs):
                 break
             noise = self._noise(self._grey - self._model(blobs))
-            rows, cols = self._pixels(blobs.x_px, blobs.y_px)
             standing = noise.heavy_tailed(
                 self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale
             )

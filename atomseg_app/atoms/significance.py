@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize, special
@@ -12,6 +14,7 @@ from atomseg_app.atoms.scale import radial_spectrum
 Floats = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
+_LEAST_POWER = np.float32(0.02)
 _SMALLEST_LEVEL = 1 / 20
 """An empty corner is never taken to be quieter than this part of the rms noise, or any speck would stand out."""
 
@@ -20,11 +23,13 @@ class Noise:
     """Noise of an image (y, x) whose columns were taken off, as far as they are known.
 
     Its spectrum is that of :func:`radial_spectrum`; its level varies from place to place as the output of a filter
-    blind to planes and saddles (difference of two Laplacians, Immerkaer, Comput. Vis. Image Underst. 64, 300, 1996).
+    blind to planes and saddles (difference of two Laplacians, Immerkaer, Comput. Vis. Image Underst. 64, 300, 1996),
+    taken as a straight line in the blurred image ``intensity`` (counts are noisier where they are many) times a slowly
+    varying factor; without ``intensity`` as that factor alone.
     ``counts`` is the mean number of events in a pixel round each pixel, None where they are many.
     """
 
-    def __init__(self, grey: Grey, window_px: float, counts: Grey | None) -> None:
+    def __init__(self, grey: Grey, intensity: Grey | None, window_px: float, counts: Grey | None) -> None:
         self._spectrum = radial_spectrum(grey)
         self.shape = grey.shape
         self._counts = counts
@@ -34,14 +39,20 @@ class Noise:
         )
         fine *= fine
         size = max(5, round(window_px))
-        power = ndimage.uniform_filter(fine, size, mode="mirror")
-        mean = float(power.mean())
+        mean = float(fine.mean())
         self._flat = mean <= 0
         if self._flat:
-            self._level = np.ones_like(grey)
             return
-        power = np.maximum(power, mean * _SMALLEST_LEVEL**2)
-        self._level = np.sqrt(power / mean)
+        fine /= mean
+        self._intensity = intensity
+        self._factor = ndimage.uniform_filter(fine, size, mode="mirror")
+        if intensity is not None:
+            self._slope, self._offset = _line_of_means(intensity, fine)
+            self._factor /= ndimage.uniform_filter(self._power(intensity), size, mode="mirror")
+
+    def _power(self, intensity: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Noise power expected of an intensity, in units of its mean over the image."""
+        return np.maximum(self._offset + self._slope * intensity, _LEAST_POWER)
 
     def deviation(self, scale_px: float) -> float:
         """Mean standard deviation of the LoG response of that scale; never below rounding of single precision."""
@@ -65,9 +76,14 @@ class Noise:
             optimize.brentq(lambda height: self.expected_maxima(scale_px, height) - false_alarms, 1.0, 40.0, xtol=1e-3)
         )
 
-    def standing(self, height: npt.NDArray[np.floating], rows: Index, cols: Index, scale_px: float) -> Floats:
-        """Responses (n,) seen at given pixels, in standard deviations of the noise there."""
-        return np.asarray(height / (self.deviation(scale_px) * self._level[rows, cols].astype(float)))
+    def standing(self, height: npt.NDArray[Any], rows: Index, cols: Index, scale_px: float) -> Floats:
+        """Responses (n,) seen at given pixels, in standard deviations of the noise were there nothing to see."""
+        if self._flat:
+            return np.asarray(height / self.deviation(scale_px), float)
+        power = self._factor[rows, cols].astype(float)
+        if self._intensity is not None:  # white noise that answers h adds h/2, on average, to the blurred image
+            power *= self._power(self._intensity[rows, cols].astype(float) - height / 2)
+        return np.asarray(height / (self.deviation(scale_px) * np.sqrt(np.maximum(power, _SMALLEST_LEVEL**2))))
 
     def heavy_tailed(self, standing: Floats, rows: Index, cols: Index, scale_px: float) -> Floats:
         """The standing (n,) in a normal law of what stands so high in noise of few counts.
@@ -80,6 +96,21 @@ class Noise:
         events = 4.47 * scale_px**2 * np.maximum(self._counts[rows, cols].astype(float), 1e-4)
         tail = special.gammainc(np.maximum(events + standing * np.sqrt(events), 1e-3), events)
         return np.asarray(np.minimum(standing, -special.ndtri(np.maximum(tail, 1e-300))))
+
+
+def _line_of_means(intensity: Grey, power: Grey) -> tuple[float, float]:
+    """Slope and offset of the mean power against intensity, from its means over sixteen equal shares of the pixels."""
+    step = max(1, intensity.size // 2**18)
+    grey, above = intensity.ravel()[::step], power.ravel()[::step]
+    shares = np.array_split(np.argsort(grey), 16)
+    x, y = np.array([(grey[i].mean(dtype=float), above[i].mean(dtype=float)) for i in shares if len(i)]).T
+    weight = 1 / np.maximum(y, _LEAST_POWER) ** 2  # the scatter of a mean power goes with itself
+    spread = x - np.average(x, weights=weight)
+    variance = float(np.average(spread**2, weights=weight))
+    if len(x) < 16 or variance <= 0:
+        return 0.0, 1.0
+    slope = float(np.average(spread * y, weights=weight)) / variance
+    return slope, float(np.average(y - slope * x, weights=weight))
 
 
 def noise_probability(standing: Floats, threshold: float) -> Floats:
