@@ -90,6 +90,7 @@ class Canvas(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(160, 120)
         self.layers: list[PaintLayer] = []
+        self.screen_layers: list[PaintLayer] = []
         self.side_layers: list[tuple[float, Callable[[QPainter, QRectF], None]]] = []
         self.paper = QColor("#ffffff")
         self.ink = QColor("#000000")
@@ -179,6 +180,8 @@ class Canvas(QWidget):
         self.paint_all(painter, self.devicePixelRatioF())
         painter.save()
         painter.setClipRect(self.plot_size())
+        for layer in self.screen_layers:
+            layer(painter, self.geometry_now, self.devicePixelRatioF())
         self._tool.paint(painter, self.geometry_now)
         painter.restore()
         if self.hasFocus():

@@ -59,8 +59,8 @@ class ContrastBar(QWidget):
         self.invert.setChecked(contrast.invert)
         for blocker in blockers:
             blocker.unblock()
-        self.low.setText(f"{contrast.low:.5g}")
-        self.high.setText(f"{contrast.high:.5g}")
+        self.low.setText(f"{contrast.low:.6g}")
+        self.high.setText(f"{contrast.high:.6g}")
         self.gamma.setText(f"{contrast.gamma:.3g}")
         self.gamma.setVisible(contrast.scaling == "gamma")
         self.histogram.set_limits(contrast.low, contrast.high)
@@ -125,7 +125,7 @@ def _number(name: str, tip: str) -> QLineEdit:
     edit.setAccessibleName(name)
     edit.setObjectName(f"contrast.{name.split()[0].lower()}")
     edit.setToolTip(tip)
-    edit.setMaximumWidth(9 * edit.fontMetrics().averageCharWidth() + 16)
+    edit.setMaximumWidth(11 * edit.fontMetrics().averageCharWidth() + 16)
     return edit
 
 

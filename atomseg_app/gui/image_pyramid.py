@@ -58,7 +58,8 @@ def _block_means(band: Floats, step: int) -> Floats:
     across = np.arange(0, band.shape[1], step)
     counts = np.outer(np.diff([*down, band.shape[0]]), np.diff([*across, band.shape[1]]))
     sums = np.add.reduceat(np.add.reduceat(band, down, axis=0), across, axis=1)
-    return (sums / counts).astype(np.float32)
+    means: Floats = (sums / counts).astype(np.float32)
+    return means
 
 
 def whole(shape: tuple[int, ...]) -> Window:

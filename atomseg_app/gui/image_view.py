@@ -90,6 +90,10 @@ class ImageView(QWidget):
         """Draw something over the image, under the scale bar."""
         self.canvas.layers.insert(-1, paint)
 
+    def add_screen_layer(self, paint: Any) -> None:
+        """Draw something that is part of the screen, but of no figure: what is under the cursor."""
+        self.canvas.screen_layers.append(paint)
+
     def set_overlay_bar(self, bar: ColourBar | None) -> None:
         """Show what the colours of an overlay mean."""
         self._overlay_bar = bar

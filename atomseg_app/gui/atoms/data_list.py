@@ -1,0 +1,123 @@
+"""The images that are open, with their number of columns, and the slider through the frames of a series."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from atomseg_app.data import TiltSeries, Volume
+from atomseg_app.gui.atoms.model import AtomsModel, Entry
+
+_ID = Qt.ItemDataRole.UserRole
+
+
+class DataList(QWidget):
+    """List of entries; the row chosen is the one shown."""
+
+    def __init__(self, model: AtomsModel) -> None:
+        super().__init__()
+        self._model = model
+        self.list = QListWidget()
+        self.list.setObjectName("atoms.images")
+        self.list.setAccessibleName("Open images")
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setUniformItemSizes(True)
+        self.list.setSpacing(1)
+        self.list.currentItemChanged.connect(self._on_chosen)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.list)
+        for signal in (model.entries_changed, model.current_changed, model.columns_changed):
+            signal.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Show the entries of the model."""
+        blocker = QSignalBlocker(self.list)
+        if [self.list.item(row).data(_ID) for row in range(self.list.count())] != list(self._model.entries):
+            self.list.clear()
+            for entry_id in self._model.entries:
+                item = QListWidgetItem()
+                item.setData(_ID, entry_id)
+                self.list.addItem(item)
+        for row, (entry_id, entry) in enumerate(self._model.entries.items()):
+            item = self.list.item(row)
+            item.setText(f"{entry.title}\n{describe(entry)}")
+            item.setToolTip(f"{entry.data.source.path or entry.title}\n{describe(entry)}")
+            if entry_id == self._model.current_id:
+                self.list.setCurrentItem(item)
+        blocker.unblock()
+
+    def _on_chosen(self, item: QListWidgetItem | None) -> None:
+        if item is not None and item.data(_ID) != self._model.current_id:
+            self._model.show_entry(item.data(_ID))
+
+
+class FrameBar(QWidget):
+    """Slider and number of the frame; hidden for single images."""
+
+    def __init__(self, model: AtomsModel) -> None:
+        super().__init__()
+        self.setObjectName("atoms.frames")
+        self._model = model
+        self.label = QLabel("Frame")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Frame")
+        self.slider.setToolTip("Frame of the series that is shown.")
+        self.number = QSpinBox()
+        self.number.setAccessibleName("Number of the frame")
+        self.number.setToolTip("Number of the frame, from 1.")
+        self.detail = QLabel()
+        self.detail.setProperty("role", "muted")
+        self.slider.valueChanged.connect(model.show_frame)
+        self.number.valueChanged.connect(lambda number: model.show_frame(number - 1))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(8, 2, 8, 2)
+        layout.addWidget(self.label)
+        layout.addWidget(self.slider, 1)
+        layout.addWidget(self.number)
+        layout.addWidget(self.detail)
+        for signal in (model.current_changed, model.frame_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the frame of the model."""
+        entry = self._model.entry
+        self.setVisible(entry is not None and entry.frames > 1)
+        if entry is None:
+            return
+        blockers = [QSignalBlocker(self.slider), QSignalBlocker(self.number)]
+        self.label.setText("Slice" if isinstance(entry.data, Volume) else "Frame")
+        self.slider.setRange(0, entry.frames - 1)
+        self.slider.setValue(self._model.frame)
+        self.number.setRange(1, entry.frames)
+        self.number.setValue(self._model.frame + 1)
+        tilt = f"   {entry.data.tilt_deg[self._model.frame]:g}°" if isinstance(entry.data, TiltSeries) else ""
+        self.detail.setText(f"of {entry.frames}{tilt}")
+        for blocker in blockers:
+            blocker.unblock()
+
+
+def describe(entry: Entry) -> str:
+    """Size, calibration and number of columns in a line."""
+    height, width = entry.data.shape[-2:]
+    frames = f"{entry.frames} × " if entry.frames > 1 else ""
+    size_y, size_x = entry.data.pixel_size_nm[-2:]
+    if size_x is None or size_y is None:
+        scale = "not calibrated"
+    elif abs(size_x - size_y) < 1e-6 * size_x:
+        scale = f"{size_x * 1000:.4g} pm/px"
+    else:
+        scale = f"{size_x * 1000:.4g} × {size_y * 1000:.4g} pm/px"
+    count = len(entry.columns)
+    found = f" · {count} column{'' if count == 1 else 's'}" if count else ""
+    return f"{frames}{width} × {height} px · {scale}{found}"

@@ -1,0 +1,174 @@
+"""Takes results out: tables as files or to the clipboard, and the view as a figure. Asks first, then does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from atomseg_app.data import Columns, Data, Image
+from atomseg_app.errors import FileError, UserError
+from atomseg_app.gui import figure_export
+from atomseg_app.gui.background import Background
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.image_view import ImageView
+from atomseg_app.gui.settings import Setting
+from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.tasks import Task, TaskResult
+
+_DPI = (96, 150, 300, 600)
+EXPORT_FOLDER = Setting("atoms.export_folder", "")
+FIGURE_DPI = Setting("atoms.figure_dpi", 300, lambda v: v in _DPI)
+
+TABLE_FILTERS = {
+    "CSV table (*.csv)": ("csv", ".csv"),
+    "JSON (*.json)": ("json", ".json"),
+    "Extended XYZ (*.xyz)": ("xyz", ".xyz"),
+    "atomap HDF5 (*.hdf5)": ("atomap-hdf5", ".hdf5"),
+}
+FIGURE_FILTERS = {
+    "PNG (*.png)": ".png", "TIFF (*.tif)": ".tif", "SVG (*.svg)": ".svg", "PDF (*.pdf)": ".pdf",
+}  # fmt: skip
+
+
+class Exporter:
+    """Exports of one tab."""
+
+    def __init__(self, context: Context, view: ImageView, parent: QWidget) -> None:
+        self._context, self._view, self._parent = context, view, parent
+        self._background = Background()
+
+    def ask_table(self, columns: Columns, image: Image) -> None:
+        """Ask where and in which format, then write the table."""
+        name = self._place(columns, "_columns.csv")
+        chosen, kind = QFileDialog.getSaveFileName(self._parent, "Export table", name, ";;".join(TABLE_FILTERS))
+        if chosen:
+            form, ending = TABLE_FILTERS.get(kind, TABLE_FILTERS["CSV table (*.csv)"])
+            path = Path(chosen)
+            known = {end: key for key, end in TABLE_FILTERS.values()}
+            if path.suffix.lower() in known:
+                form = known[path.suffix.lower()]
+            else:
+                path = self._named(path, ending)
+            self.write_table(columns, image, path, form)
+
+    def write_table(self, columns: Columns, image: Image, path: Path, form: str) -> Job:
+        """Write the table as a job."""
+        inputs: tuple[Data, ...] = (columns, image) if form == "atomap-hdf5" else (columns,)
+
+        def done(result: TaskResult) -> None:
+            self._remember(Path(result.value))
+
+        def failed(job: Job) -> None:
+            if job.state == "failed":
+                self._context.notify.error("The table could not be written", UserError(job.error), job.report_text())
+
+        task = Task("export", {"path": str(path), "format": form}, inputs)
+        return self._context.jobs.submit(task, f"Export {path.name}", done, failed)
+
+    def ask_figure(self, source: Image | Columns) -> None:
+        """Ask where, in which format and at which resolution, then write the figure."""
+        name = self._place(source, "_figure.png")
+        chosen, kind = QFileDialog.getSaveFileName(self._parent, "Export figure", name, ";;".join(FIGURE_FILTERS))
+        if not chosen:
+            return
+        path = Path(chosen)
+        if path.suffix.lower() not in figure_export.FORMATS:
+            path = self._named(path, FIGURE_FILTERS.get(kind, ".png"))
+        dpi = self._context.settings.get(FIGURE_DPI)
+        if figure_export.FORMATS[path.suffix.lower()] in ("PNG", "TIFF"):
+            dialog = DpiDialog(self._parent, self._view, dpi)
+            accepted = dialog.exec() == QDialog.DialogCode.Accepted
+            dpi = dialog.dpi()
+            dialog.deleteLater()
+            if not accepted:
+                return
+            self._context.settings.set(FIGURE_DPI, dpi)
+        self.write_figure(path, dpi)
+
+    def write_figure(self, path: Path, dpi: float, on_written: Callable[[], object] | None = None) -> None:
+        """Draw the view as it is shown and write it; large pictures are packed on another thread."""
+        canvas = self._view.canvas
+        scale = dpi / figure_export.SCREEN_DPI
+        self._view.layer.read_for(canvas.geometry_now, scale)
+        if figure_export.FORMATS[path.suffix.lower()] in ("SVG", "PDF"):
+            figure_export.write_vector(canvas, path)
+            self._remember(path)
+            return
+        picture = figure_export.render(canvas, dpi)
+
+        def done(written: Path) -> None:
+            self._remember(written)
+            if on_written is not None:
+                on_written()
+
+        def failed(problem: Exception) -> None:
+            self._context.notify.error("The figure could not be written", problem)
+
+        self._background.run(figure_export.raster_writer(picture, path, dpi), done, failed)
+
+    def _place(self, source: Columns | Image, ending: str) -> str:
+        """Where a result goes unless the user says otherwise: where the last one went, else beside the input."""
+        folder = self._context.settings.get(EXPORT_FOLDER) or str(Path(source.source.path or ".").parent)
+        return str(Path(folder) / f"{source.source.name}{ending}")
+
+    def _named(self, path: Path, ending: str) -> Path:
+        """A name with its extension, which the dialog has not asked about. Raises FileError if it is there already."""
+        named = path.with_name(path.name + ending)
+        if named.exists():
+            raise FileError(f"{named} is already there; give another name, or choose it in the dialog to replace it.")
+        return named
+
+    def _remember(self, path: Path) -> None:
+        self._context.settings.set(EXPORT_FOLDER, str(path.parent))
+        self._context.notify.info(f"Written: {path.name}")
+
+
+class DpiDialog(QDialog):
+    """Asks for the resolution of a figure, and tells its size."""
+
+    def __init__(self, parent: QWidget, view: ImageView, dpi: int) -> None:
+        super().__init__(parent)
+        self.setObjectName("dialog.figure")
+        self.setWindowTitle("Export figure")
+        self._rect = figure_export.figure_rect(view.canvas)
+        self.box = QComboBox()
+        self.box.setAccessibleName("Resolution")
+        self.box.setToolTip("Pixels per inch: journals ask for 300, or 600 for lines.")
+        for value in _DPI:
+            self.box.addItem(f"{value} dpi" + (" (as on the screen)" if value == _DPI[0] else ""), value)
+        self.box.setCurrentIndex(self.box.findData(dpi))
+        self.size_text = QLabel()
+        self.box.currentIndexChanged.connect(self._show_size)
+        form = QFormLayout()
+        form.addRow("Resolution", self.box)
+        form.addRow("Size", self.size_text)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(14)
+        layout.addLayout(form)
+        layout.addWidget(buttons)
+        self._show_size()
+
+    def dpi(self) -> int:
+        """The resolution chosen."""
+        return int(self.box.currentData())
+
+    def _show_size(self) -> None:
+        scale = self.dpi() / figure_export.SCREEN_DPI
+        size = np.ceil([self._rect.width() * scale, self._rect.height() * scale]).astype(int)
+        inch = np.array([self._rect.width(), self._rect.height()]) / figure_export.SCREEN_DPI * 2.54
+        self.size_text.setText(f"{size[0]} × {size[1]} px  ({inch[0]:.1f} × {inch[1]:.1f} cm)")

@@ -1,0 +1,143 @@
+"""Keeps the picture in step with the model: image, markers and their colour bar, region, and what the cursor reads."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from atomseg_app.data import FLAGS, Columns
+from atomseg_app.gui.atoms.markers import MarkerLayer, MarkerStyle
+from atomseg_app.gui.atoms.model import AtomsModel, Entry
+from atomseg_app.gui.atoms.quantities import QUANTITIES, colour_limits, pixel_nm
+from atomseg_app.gui.canvas import Pointer
+from atomseg_app.gui.color_bar import ColourBar
+from atomseg_app.gui.colour_maps import colour_table
+from atomseg_app.gui.image_view import ImageView
+from atomseg_app.gui.view_geometry import Floats, ViewGeometry
+
+_DEFAULT_SPACING_PX = 20.0
+
+
+class Overlay(QObject):
+    """Draws what the model holds. ``spacings_changed`` carries nearest-neighbour distances (n,) and their unit."""
+
+    spacings_changed = Signal(object, str)
+
+    def __init__(self, view: ImageView, model: AtomsModel) -> None:
+        super().__init__()
+        self._view, self._model = view, model
+        self._entry: Entry | None = None
+        self.markers = MarkerLayer()
+        self.markers.changed.connect(view.canvas.update)
+        view.add_layer(self._paint_region)
+        view.add_layer(self.markers.paint)
+        view.add_screen_layer(self.markers.paint_hovered)
+        view.hovered.connect(self._on_hover)
+        model.current_changed.connect(self.show_image)
+        model.frame_changed.connect(lambda: self.show_image(keep_view=True))
+        model.calibration_changed.connect(self._on_calibrated)
+        model.columns_changed.connect(self.show_columns)
+        model.selection_changed.connect(self._on_selected)
+
+    def show_image(self, *, keep_view: bool = False) -> None:
+        """Show the model's image and its columns."""
+        self._view.set_image(self._model.image(), keep_view=keep_view)
+        self.show_columns()
+
+    def show_columns(self) -> None:
+        """Show the model's columns."""
+        columns = self._model.columns()
+        if columns is None or not len(columns):
+            self.markers.set_columns(None, np.empty(0), _DEFAULT_SPACING_PX)
+            self._view.set_overlay_bar(None)
+            self.spacings_changed.emit(None, "")
+            return
+        distances = QUANTITIES["nearest"].values(columns)
+        unit = QUANTITIES["nearest"].unit(columns)
+        pixel = float(np.sqrt(np.prod(pixel_nm(columns)))) if columns.calibrated else 1.0
+        known = distances[np.isfinite(distances)]
+        spacing_px = float(np.median(known)) / pixel if len(known) else _DEFAULT_SPACING_PX
+        self._colour(columns, spacing_px, distances)
+        self._on_selected()
+        self.spacings_changed.emit(distances, unit)
+
+    def set_style(self, style: MarkerStyle) -> None:
+        """Draw the markers in another style."""
+        self.markers.set_style(style)
+        self.show_columns()
+
+    def detail_text(self, row: int) -> str:
+        """What is known of a column, in a line."""
+        columns = self._model.columns()
+        if columns is None or not 0 <= row < len(columns):
+            return ""
+        return describe_column(columns, row)
+
+    def _colour(self, columns: Columns, spacing_px: float, distances: Floats) -> None:
+        style = self.markers.style
+        if not style.quantity:
+            self.markers.set_columns(columns, np.zeros(len(columns)), spacing_px)
+            self._view.set_overlay_bar(None)
+            return
+        quantity = QUANTITIES[style.quantity]
+        values = distances if style.quantity == "nearest" else quantity.values(columns)
+        low, high = colour_limits(values)
+        self.markers.set_columns(columns, (values - low) / (high - low), spacing_px)
+        bar = ColourBar(quantity.label(columns), low, high, colour_table(style.colour_map))
+        self._view.set_overlay_bar(bar if style.shown and np.isfinite(values).any() else None)
+
+    def _on_calibrated(self) -> None:
+        image = self._model.image()
+        if image is not None:
+            self._view.set_calibration(image)
+
+    def _on_selected(self) -> None:
+        self.markers.set_selected(self._model.selected_rows())
+        self._view.canvas.update()
+
+    def _on_hover(self, pointer: Pointer | None) -> None:
+        self._view.detail.setText("" if pointer is None else self.detail_text(self.markers.hovered))
+
+    def _paint_region(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
+        """Darken what is not searched."""
+        region, image = self._model.region_px, self._model.image()
+        if region is None or image is None:
+            return
+        left, top, right, bottom = (edge - 0.5 for edge in region)
+        height, width = image.shape
+        painter.save()
+        shade = QColor(0, 0, 0, 110)
+        for rect in (
+            geometry.rect(-0.5, -0.5, width - 0.5, top), geometry.rect(-0.5, bottom, width - 0.5, height - 0.5),
+            geometry.rect(-0.5, top, left, bottom), geometry.rect(right, top, width - 0.5, bottom),
+        ):  # fmt: skip
+            painter.fillRect(rect, shade)
+        painter.setPen(QPen(QColor("#ffffff"), 1.5, Qt.PenStyle.DashLine))
+        painter.drawRect(geometry.rect(left, top, right, bottom))
+        painter.restore()
+
+
+def describe_column(columns: Columns, row: int) -> str:
+    """Number, position with errors, and the main values of a column, with units."""
+    entry = columns.table[row]
+    if columns.calibrated:
+        scale = pixel_nm(columns)
+        places = [entry["x_px"] * scale[0], entry["y_px"] * scale[1]]
+        errors = [entry["x_err_px"] * scale[0] * 1000, entry["y_err_px"] * scale[1] * 1000]
+        texts = [f"{place:.4f} nm{_plus_minus(error, 'pm', 1)}" for place, error in zip(places, errors, strict=True)]
+    else:
+        pairs = (("x_px", "x_err_px"), ("y_px", "y_err_px"))
+        texts = [f"{entry[place]:.2f}{_plus_minus(entry[error], '', 2)} px" for place, error in pairs]
+    parts = [f"Column {entry['column_id']}", f"x {texts[0]}", f"y {texts[1]}"]
+    if np.isfinite(entry["amplitude"]):
+        parts.append(f"amplitude {entry['amplitude']:.4g}")
+    if np.isfinite(entry["sigma_px"]):
+        parts.append(f"σ {entry['sigma_px']:.2f} px")
+    if FLAGS[entry["flag"]]:
+        parts.append(FLAGS[entry["flag"]])
+    return "   ·   ".join(parts)
+
+
+def _plus_minus(error: float, unit: str, digits: int) -> str:
+    return f" ± {error:.{digits}f} {unit}".rstrip() if np.isfinite(error) else ""

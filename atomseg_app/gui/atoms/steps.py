@@ -1,0 +1,51 @@
+"""The right side of the tab: the steps from calibration to export, one section each."""
+
+from __future__ import annotations
+
+from atomseg_app.gui.atoms.calibrate_panel import CalibratePanel
+from atomseg_app.gui.atoms.computing import Computing
+from atomseg_app.gui.atoms.find_panel import FindPanel
+from atomseg_app.gui.atoms.measure_panel import MeasurePanel
+from atomseg_app.gui.atoms.model import AtomsModel
+from atomseg_app.gui.atoms.show_panel import ShowPanel
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
+
+
+class Steps(StepColumn):
+    """Panels of the steps; their buttons are actions of the registry, which must have been registered."""
+
+    def __init__(self, model: AtomsModel, computing: Computing, context: Context) -> None:
+        actions = context.actions
+        self.calibrate = CalibratePanel(model, actions.qaction("atoms.tool_calibrate"))
+        self.find_panel = FindPanel(model, computing, context.settings, actions.qaction("atoms.find"))
+        self.show_panel = ShowPanel()
+        self.measure = MeasurePanel(actions.qaction("atoms.tool_distance"), actions.qaction("image.fft"))
+        self.selection_text = muted("Nothing is selected.")
+        self.calibrate_section = Section("1  Calibrate", "Give the size of a pixel, if the file does not.")
+        self.calibrate_section.body.addWidget(self.calibrate)
+        self.find_section = Section("2  Find", "Find the atomic columns of the image.")
+        self.find_section.body.addWidget(self.find_panel)
+        correct = Section("3  Correct", "Add, move and delete columns with the tools above the picture.")
+        correct.body.addWidget(self.selection_text)
+        self.measure_section = Section("4  Measure", "Spacings, distances, power spectrum.")
+        self.measure_section.body.addWidget(self.measure)
+        show = Section("Show", "How the columns are drawn.")
+        show.body.addWidget(self.show_panel)
+        export = Section("5  Export", "Take tables and figures out.")
+        for section, action_ids in (
+            (correct, ("atoms.refit", "atoms.delete_selected")),
+            (export, ("atoms.export_table", "atoms.export_figure", "atoms.copy_table", "atoms.batch")),
+        ):
+            for action_id in action_ids:
+                section.body.addWidget(ActionButton(actions.qaction(action_id)))
+        super().__init__(
+            "Steps", [self.calibrate_section, self.find_section, correct, show, self.measure_section, export]
+        )
+        self._model = model
+        model.selection_changed.connect(self._count_selected)
+
+    def _count_selected(self) -> None:
+        count = len(self._model.selection)
+        words = "Nothing is selected." if not count else f"{count:,} column{' is' if count == 1 else 's are'} selected."
+        self.selection_text.setText(words)

@@ -1,0 +1,384 @@
+"""The workspace for atomic columns in 2D images: data left, picture in the middle, the steps of the work right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+
+from atomseg_app.data import Columns, Data, Image, ImageSeries, Volume
+from atomseg_app.errors import UserError
+from atomseg_app.gui.atoms import edits, saved_state
+from atomseg_app.gui.atoms.actions import atoms_actions
+from atomseg_app.gui.atoms.batch_dialog import BatchDialog
+from atomseg_app.gui.atoms.computing import Computing
+from atomseg_app.gui.atoms.data_list import DataList, FrameBar
+from atomseg_app.gui.atoms.export import Exporter
+from atomseg_app.gui.atoms.measure_panel import distance_text
+from atomseg_app.gui.atoms.model import AtomsModel, new_entry
+from atomseg_app.gui.atoms.overlay import Overlay
+from atomseg_app.gui.atoms.steps import Steps
+from atomseg_app.gui.atoms.table import ColumnTable
+from atomseg_app.gui.atoms.tools import AddTool, DeleteTool, LassoTool, LineTool, RegionTool, SelectTool
+from atomseg_app.gui.canvas import Pointer, Tool
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.image_layer import visible_window
+from atomseg_app.gui.image_view import ImageView
+from atomseg_app.gui.sections import muted
+from atomseg_app.gui.tab import Tab, TourStep
+
+NOT_CALIBRATED = "The pixel size of this image is not known: lengths are shown in px until you give it."
+_FFT_DELAY_MS = 250
+_STRIP = (
+    ("atoms.tool_select", "atoms.tool_add", "atoms.tool_delete", "atoms.tool_lasso"),
+    ("atoms.tool_region", "atoms.tool_distance", "atoms.tool_calibrate"),
+    ("image.fit", "image.one_to_one", "image.zoom_in", "image.zoom_out"),
+)
+
+
+class AtomsTab(Tab):
+    """Find, correct, measure and export atomic columns."""
+
+    name: ClassVar[str] = "atoms"
+    title: ClassVar[str] = "2D atoms"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.model = AtomsModel()
+        self.computing = Computing(context, self.model)
+        self.view = ImageView(context.theme)
+        self.overlay = Overlay(self.view, self.model)
+        self.exporter = Exporter(context, self.view, self)
+        self.batch: BatchDialog | None = None
+        self.tool_name = "select"
+        self.fft_on = False
+        self._tools = self._make_tools()
+        self.view.canvas.set_tool(self._tools["select"])
+        self._fft_timer = QTimer(self, singleShot=True, interval=_FFT_DELAY_MS)
+        self._fft_timer.timeout.connect(self._update_fft)
+
+    # -- the window's side
+
+    def register_actions(self) -> None:
+        """Register the actions, then build what is made of them."""
+        self.context.actions.add_all(atoms_actions(self))
+        self._build()
+        self._connect()
+        self.overlay.show_image()
+
+    def accepts(self, item: Data) -> bool:
+        """Images, series, volumes (slice by slice), and tables of columns for an image that is open."""
+        return isinstance(item, Image | ImageSeries | Volume | Columns)
+
+    def add_item(self, item: Data) -> None:
+        """Show one more image, or a table on the image it belongs to. Raises UserError for a table without image."""
+        if isinstance(item, Columns):
+            self._attach(item)
+            return
+        self.model.add(new_entry(item))
+        if not item.calibrated:
+            self.context.notify.warn(NOT_CALIBRATED, "Calibrate…", self._show_calibration)
+
+    def is_empty(self) -> bool:
+        """Whether no image is open."""
+        return not self.model.entries
+
+    def clear(self) -> None:
+        """Close everything."""
+        self.model.clear()
+        self.context.notify.banners.dismiss(NOT_CALIBRATED)
+
+    def save_state(self) -> tuple[dict[str, Any], list[Data]]:
+        """Every image followed by its columns; and how they are shown."""
+        state, items = saved_state.of_model(self.model)
+        return {**state, "markers": saved_state.of_style(self.overlay.markers.style)}, items
+
+    def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
+        """Inverse of :meth:`save_state`; columns whose image is missing are left out."""
+        saved_state.restore_model(self.model, state, items)
+        style = saved_state.to_style(state.get("markers", {}))
+        self.steps.show_panel.show_style(style)
+        self.overlay.set_style(style)
+
+    def tour(self) -> list[TourStep]:
+        """From the file to the table."""
+        return [
+            TourStep(self.data_list, "Your images", "Images and series that are open. Drop more files anywhere."),
+            TourStep(self.view.canvas, "The picture", "The wheel zooms; hold Space, or use the middle button, to pan."),
+            TourStep(self.view.contrast_bar, "Contrast", "Drag the limits in the histogram, or press Auto."),
+            TourStep(
+                self.steps.find_panel.button,
+                "Find columns",
+                "Finds every column and fits its position, with an error bar.",
+            ),
+            TourStep(self.tool_strip, "Correct", "Add, move, delete or lasso columns. Every step can be undone."),
+            TourStep(self.steps.measure, "Measure", "Spacings, distances with errors, and the power spectrum."),
+            TourStep(self.table, "The table", "Rows and markers are selected together. Export it as CSV."),
+        ]
+
+    # -- actions
+
+    def find_columns(self) -> None:
+        """Find the columns of the image that is shown."""
+        self.steps.find_section.unfold()
+        self.computing.find(self.steps.find_panel.parameters())
+
+    def refit(self) -> None:
+        """Fit the selected columns again, or all."""
+        columns = self.model.columns()
+        if columns is not None:
+            ids = self.model.selection if len(self.model.selection) else columns.table["column_id"]
+            self.computing.refit(ids.tolist(), self._fit_parameters())
+
+    def take_tool(self, name: str) -> None:
+        """Make a tool the active one."""
+        self.tool_name = name
+        self.view.canvas.set_tool(self._tools[name])
+        self.hint.setText(self._tools[name].hint)
+        self.view.canvas.setFocus()
+        if name == "calibrate":
+            self._show_calibration(with_tool=False)
+        self.context.actions.refresh()
+
+    def delete_selected(self) -> None:
+        """Delete what is selected."""
+        self.computing.delete(self.model.selection.tolist())
+
+    def select_all(self) -> None:
+        """Select every column of the image."""
+        columns = self.model.columns()
+        self.model.select([] if columns is None else columns.table["column_id"].astype(np.int64))
+
+    def select_inverse(self) -> None:
+        """Select what is not selected."""
+        columns = self.model.columns()
+        if columns is not None:
+            self.model.select(np.setdiff1d(columns.table["column_id"], self.model.selection))
+
+    def close_current(self) -> None:
+        """Close the image that is shown."""
+        if self.model.entry is not None:
+            self.context.undo.push(edits.CloseEntry(self.model, self.model.current_id))
+
+    def show_fft(self, shown: bool) -> None:
+        """Show or hide the power spectrum."""
+        self.fft_on = shown
+        self.steps.measure_section.unfold()
+        self.steps.measure.set_fft_shown(shown)
+        self._update_fft()
+        self.context.actions.refresh()
+
+    def export_table(self) -> None:
+        """Write the columns of all frames."""
+        entry = self.model.entry
+        if entry is not None:
+            self.exporter.ask_table(entry.columns, entry.image(self.model.frame))
+
+    def export_figure(self) -> None:
+        """Write the view as it is shown."""
+        image = self.model.image()
+        if image is not None:
+            self.exporter.ask_figure(image)
+
+    def copy_table(self) -> None:
+        """Copy the selected columns, or all, as text."""
+        columns = self.model.columns()
+        if columns is None:
+            return
+        rows = self.model.selected_rows()
+        rows = rows if len(rows) else np.arange(len(columns))
+        QGuiApplication.clipboard().setText(self.table.columns.as_text(rows))
+        self.context.notify.info(f"Copied {len(rows)} column{'' if len(rows) == 1 else 's'}.")
+
+    def open_batch(self) -> None:
+        """Open the queue for many files, with the parameters of the form."""
+        parameters = self.steps.find_panel.parameters().model_copy(update={"region_px": None})
+        if self.batch is None or not self.batch.running():
+            self.batch = BatchDialog(self.context, parameters, self)
+            self.batch.open_file.connect(self._open_from_batch)
+        self.batch.show()
+        self.batch.raise_()
+
+    # -- inside
+
+    def _make_tools(self) -> dict[str, Tool]:
+        parts = (self.view.canvas, self.model, self.overlay.markers)
+        return {
+            "select": SelectTool(*parts, on_moved=lambda i, x, y: self.computing.move(i, x, y, self._fit_parameters())),
+            "add": AddTool(*parts, on_added=lambda x, y: self.computing.add(x, y, self._fit_parameters())),
+            "delete": DeleteTool(*parts, on_deleted=self.computing.delete),
+            "lasso": LassoTool(*parts),
+            "region": RegionTool(*parts),
+            "distance": LineTool(
+                *parts, title="Distance", snap=True, on_line=self._on_distance,
+                hint="Click two columns: their distance is measured, with its error. Any other points serve, too.",
+            ),
+            "calibrate": LineTool(
+                *parts, title="Calibrate", snap=False, on_line=self._on_calibration_line,
+                hint="Draw a line whose length you know, for example along the scale bar of the file.",
+            ),
+        }  # fmt: skip
+
+    def _build(self) -> None:
+        self.data_list = DataList(self.model)
+        self.table = ColumnTable(self.model)
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.data_list)
+        left.addWidget(self.table)
+        left.setSizes([160, 480])
+        self.hint = muted(self._tools["select"].hint)
+        self.hint.setProperty("role", "small")
+        self.tool_strip = self._make_strip()
+        self.frame_bar = FrameBar(self.model)
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tool_strip)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.frame_bar)
+        self.steps = Steps(self.model, self.computing, self.context)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.addWidget(left)
+        splitter.addWidget(middle)
+        splitter.addWidget(self.steps)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([290, 760, 310])
+        splitter.setCollapsible(1, False)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(splitter)
+
+    def _make_strip(self) -> QWidget:
+        strip = QWidget()
+        strip.setAccessibleName("Tools")
+        row = QHBoxLayout(strip)
+        row.setContentsMargins(6, 3, 6, 3)
+        row.setSpacing(1)
+        for group in _STRIP:
+            for action_id in group:
+                button = QToolButton()
+                button.setDefaultAction(self.context.actions.qaction(action_id))
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+                button.setAccessibleName(self.context.actions.action(action_id).title)
+                row.addWidget(button)
+            row.addSpacing(12)
+        row.addWidget(self.hint, 1)
+        return strip
+
+    def _connect(self) -> None:
+        model = self.model
+        for signal in (model.selection_changed, model.current_changed, model.columns_changed, model.entries_changed):
+            signal.connect(self.context.actions.refresh)
+        model.frame_changed.connect(self.context.actions.refresh)
+        self.computing.changed.connect(self.context.actions.refresh)
+        model.calibration_changed.connect(self._on_calibrated)
+        model.current_changed.connect(self._on_current)
+        self.overlay.spacings_changed.connect(self.steps.measure.show_spacings)
+        self.steps.measure.rows_chosen.connect(self._select_rows)
+        self.steps.show_panel.changed.connect(self.overlay.set_style)
+        self.steps.calibrate.calibrated.connect(self.computing.calibrate)
+        self.steps.calibrate.refused.connect(partial(self.context.notify.error, "Calibrate"))
+        self.view.canvas.view_changed.connect(self._fft_timer.start)
+        self.view.canvas.context_asked.connect(self._show_menu)
+        self.table.activated_column.connect(self._show_row)
+        self.table.clicked.connect(lambda index: self._show_row(int(self.table.columns.order[index.row()])))
+        model.frame_changed.connect(self._fft_timer.start)
+
+    def _attach(self, columns: Columns) -> None:
+        """Put a table on the open image it was found in, else on the one shown if it fits."""
+        fitting = [
+            entry_id
+            for entry_id, entry in self.model.entries.items()
+            if entry.columns.image_shape == columns.image_shape
+        ]
+        same = [i for i in fitting if self.model.entries[i].data.source == columns.source]
+        shown = [i for i in fitting if i == self.model.current_id]
+        if not (same or shown):
+            height, width = columns.image_shape
+            raise UserError(f"These columns belong to an image of {width} × {height} px; open it first.")
+        entry_id = (same or shown)[0]
+        entry = replace(self.model.entries[entry_id], columns=columns)
+        self.context.undo.push(edits.ChangeEntry(self.model, entry_id, "Open columns", entry))
+
+    def _fit_parameters(self) -> dict[str, Any]:
+        values = self.steps.find_panel.parameters().model_dump(mode="json")
+        return {name: values[name] for name in ("shape", "device")}
+
+    def _select_rows(self, rows: Any) -> None:
+        columns = self.model.columns()
+        if columns is not None:
+            self.model.select(columns.table["column_id"][rows])
+
+    def _show_row(self, row: int) -> None:
+        columns = self.model.columns()
+        if columns is not None and row < len(columns):
+            self.view.canvas.centre_on(float(columns.table["x_px"][row]), float(columns.table["y_px"][row]))
+
+    def _on_current(self) -> None:
+        self.steps.measure.show_distance("")
+        self._tools[self.tool_name].cancel()
+        self._fft_timer.start()
+
+    def _on_calibrated(self) -> None:
+        image = self.model.image()
+        if image is not None and image.calibrated:
+            self.context.notify.banners.dismiss(NOT_CALIBRATED)
+        self._fft_timer.start()
+
+    def _on_distance(self, first: tuple[float, float], second: tuple[float, float], rows: tuple[int, int]) -> None:
+        image = self.model.image()
+        if image is not None:
+            text = distance_text(first, second, rows, self.model.columns(), image)
+            self._line("distance").text = text
+            self.steps.measure.show_distance(text)
+            self.view.canvas.update()
+
+    def _on_calibration_line(
+        self, first: tuple[float, float], second: tuple[float, float], rows: tuple[int, int]
+    ) -> None:  # fmt: skip
+        across, down = second[0] - first[0], second[1] - first[1]
+        self._line("calibrate").text = f"{float(np.hypot(across, down)):.1f} px"
+        self.steps.calibrate_section.unfold()
+        self.steps.calibrate.show_line((across, down))
+
+    def _line(self, name: str) -> LineTool:
+        tool = self._tools[name]
+        assert isinstance(tool, LineTool)
+        return tool
+
+    def _show_calibration(self, *, with_tool: bool = True) -> None:
+        self.steps.calibrate_section.unfold()
+        if with_tool:
+            self.steps.calibrate.pixel.setFocus()
+
+    def _update_fft(self) -> None:
+        image = self.model.image()
+        window = None if image is None else visible_window(self.view.canvas.geometry_now, image.shape)
+        self.steps.measure.show_spectrum(image, window)
+
+    def _show_menu(self, pointer: Pointer, place: QPoint) -> None:
+        row = self.overlay.markers.nearest(self.view.canvas.geometry_now, pointer.at)
+        columns = self.model.columns()
+        if row >= 0 and columns is not None and row not in self.model.selected_rows():
+            self.model.select([int(columns.table["column_id"][row])])
+        menu = QMenu(self)
+        for action_id in ("atoms.find", "atoms.refit", "atoms.delete_selected", "", "atoms.select_all",
+                          "atoms.select_inverse", "", "image.fit", "image.fft", "", "atoms.export_table",
+                          "atoms.export_figure"):  # fmt: skip
+            if action_id:
+                menu.addAction(self.context.actions.qaction(action_id))
+            else:
+                menu.addSeparator()
+        menu.popup(place)
+        menu.aboutToHide.connect(menu.deleteLater)
+
+    def _open_from_batch(self, path: str) -> None:
+        window = self.window()
+        if hasattr(window, "open_paths"):
+            window.open_paths([path])
