@@ -24,7 +24,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     (folder missing or read-only, disk full).
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f"{PREFIX}{secrets.token_hex(8)}{target.suffix}")
+    temporary = target.with_name(f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}{target.suffix}")
     try:
         try:
             if target.is_dir():
@@ -54,6 +54,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text with LF line ends, whole or not at all. Raises FileError."""
     with atomic_open(path) as stream:
         stream.write(text.encode("utf-8"))
+
+
+def remove_unfinished(target: str | os.PathLike[str], process_id: int) -> None:
+    """Remove the temporary files that a killed process left where it wrote ``target``."""
+    for temporary in Path(os.path.realpath(target)).parent.glob(f"{PREFIX}{process_id}-*"):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _to_disk(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ class JobEngine(QObject):
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
         self._runs: dict[int, _Run] = {}
+        self._finished: deque[int] = deque()
         self._closed = False
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
@@ -161,7 +163,6 @@ class JobEngine(QObject):
         run = _Run(job, task, self._host, self._woken.emit)
         run.on_done, run.on_failed, run.on_preview = on_done, on_failed, on_preview
         self._jobs[job.id], self._runs[job.id] = job, run
-        self._forget_old()
         self.job_added.emit(job)
         # 0 for files: a pool with an idle thread takes the next job with priority 0 whatever is asked
         self._pool.start(run, _PRIORITIES.get(task.name, 0))
@@ -232,6 +233,9 @@ class JobEngine(QObject):
     def _finish(self, run: _Run, outcome: TaskResult | Failure | Cancelled) -> None:
         job = run.job
         del self._runs[job.id]
+        self._finished.append(job.id)
+        if len(self._finished) > _KEPT_JOBS:
+            del self._jobs[self._finished.popleft()]
         job.versions = self._host.versions
         if isinstance(outcome, TaskResult):
             job.fraction = 1.0
@@ -254,9 +258,3 @@ class JobEngine(QObject):
                 run.on_failed(job)
         finally:
             self.job_finished.emit(job)
-
-    def _forget_old(self) -> None:
-        """Keep the last finished jobs only."""
-        finished = [job_id for job_id, job in self._jobs.items() if job.finished]
-        for job_id in finished[: max(0, len(finished) - _KEPT_JOBS)]:
-            del self._jobs[job_id]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from atomseg_app import operations
 from atomseg_app.errors import UserError
-from atomseg_app.io import files, tables
+from atomseg_app.io import files
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Report
 
 EXPORT_FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "csv": ("write_csv", ("columns",)),
-    "json": ("write_json", ("columns",)),
-    "xyz": ("write_xyz", ("columns",)),
-    "atomap-hdf5": ("write_atomap_hdf5", ("columns", "image")),
+    "csv": ("tables:write_csv", ("columns",)),
+    "json": ("tables:write_json", ("columns",)),
+    "xyz": ("tables:write_xyz", ("columns",)),
+    "atomap-hdf5": ("atomap_file:write_atomap_hdf5", ("columns", "image")),
 }
-"""Format of the ``export`` task to its writer in :mod:`atomseg_app.io.tables` and the inputs it takes."""
+"""Format of the ``export`` task to its writer in :mod:`atomseg_app.io` and the inputs it takes."""
 
 
 def run_operation(task: Task, report: Report) -> TaskResult:
@@ -50,7 +51,8 @@ def export_columns(task: Task, report: Report) -> TaskResult:
         raise UserError(f"Export as {wanted} takes {' and '.join(takes)}, but was given {' and '.join(given)}.")
     columns, *others = task.inputs
     report.progress(0, f"writing {path}")
-    getattr(tables, writer)(columns, path, *others)
+    module, _, name = writer.partition(":")
+    getattr(importlib.import_module(f"atomseg_app.io.{module}"), name)(columns, path, *others)
     return TaskResult(str(path))
 
 

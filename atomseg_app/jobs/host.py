@@ -18,6 +18,7 @@ from typing import Any
 from atomseg_app import places
 from atomseg_app.data import Array, Data, from_parts, to_parts
 from atomseg_app.errors import Cancelled, UserError
+from atomseg_app.io.atomic_write import remove_unfinished
 from atomseg_app.jobs import failures, session, transport
 from atomseg_app.jobs.arrays import Reference, SegmentCache, Segments
 from atomseg_app.jobs.failures import Failure, TaskFailed
@@ -170,6 +171,8 @@ class Host:
                 process.channel.send("run", job=job, **fields)
             return _Run(process, job, title, report, self._grace_s).follow()
         except _Ended as end:
+            for target in task.targets:
+                remove_unfinished(target, process.pid)
             if self._closed or _cancelled(report):
                 raise Cancelled from None
             if not end.started:

@@ -55,6 +55,13 @@ class Task:
             return operations.get(self.arguments["operation"]).title
         return _TITLES.get(self.name, self.name)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Files that it writes."""
+        if self.name == "export":
+            return (self.arguments["path"],)
+        return tuple(self.arguments["outputs"].values()) if self.name == "batch-file" else ()
+
 
 @dataclass(frozen=True)
 class TaskResult:

@@ -12,6 +12,7 @@ import numpy as np
 
 from atomseg_app.data import Image
 from atomseg_app.errors import UserError
+from atomseg_app.io.atomic_write import atomic_path
 from atomseg_app.jobs.tasks import TaskResult
 
 
@@ -71,6 +72,13 @@ def too_much_memory(task, report):
 
         torch.empty(1 << 50)
     np.ones(1 << 50)
+
+
+def hang_while_writing(task, report):
+    with atomic_path(task.arguments["path"]) as path:
+        path.write_text("half")
+        report.log("hanging")
+        time.sleep(600)
 
 
 def needs_missing(task, report):
@@ -151,6 +159,6 @@ TASKS = {
     function.__name__.replace("_", "-"): function
     for function in (
         echo, add_one, work, hang, hang_holding_interpreter, segfault, leave, fail, too_much_memory, needs_missing,
-        unsendable, unpack, child, leave_child, flood, speak, facts, big_result,
+        unsendable, unpack, hang_while_writing, child, leave_child, flood, speak, facts, big_result,
     )
 }  # fmt: skip

@@ -172,6 +172,22 @@ def test_cancel_ends_the_process_of_a_task_that_does_not_ask(make_host, listener
     assert works(host)
 
 
+def test_cancel_leaves_nothing_half_written(make_host, listener, tmp_path, monkeypatch):
+    monkeypatch.setattr(Task, "targets", property(lambda task: (task.arguments["path"],)))
+    (tmp_path / "table.csv").write_text("as it was")
+    (tmp_path / ".atomseg-1-of-another-process.csv").write_text("")
+    host = make_host(grace_s=0.2)
+    task = Task("hang-while-writing", {"path": str(tmp_path / "table.csv")})
+    result = in_background(host.run, task, listener.report)
+    listener.heard()
+    assert len(list(tmp_path.iterdir())) == 3
+    listener.cancel.set()
+    with pytest.raises(Cancelled):
+        result()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".atomseg-1-of-another-process.csv", "table.csv"]
+    assert (tmp_path / "table.csv").read_text() == "as it was"
+
+
 def test_cancel_after_the_end_does_not_touch_the_next_task(host, listener):
     host.run(Task("echo"), listener.report)
     listener.cancel.set()

@@ -76,6 +76,12 @@ def test_a_file_that_is_not_there_is_one_sentence(host, task):
     assert "a.dm4" in caught.value.failure.sentence
 
 
+def test_what_a_task_writes_is_known():
+    assert Task("export", {"format": "csv", "path": "/a/b.csv"}).targets == ("/a/b.csv",)
+    assert Task("batch-file", {"outputs": {"csv": "/a.csv", "json": "/a.json"}}).targets == ("/a.csv", "/a.json")
+    assert Task("open", {"path": "/a/b.dm4"}).targets == ()
+
+
 @pytest.mark.parametrize("wanted", ["csv", "json", "xyz", "atomap-hdf5"])
 def test_export(host, tmp_path, columns, lattice, wanted):
     path = tmp_path / f"columns.{wanted}"
