@@ -25,6 +25,7 @@ from atomseg_app import operations, places
 from atomseg_app.atoms.spacing import nearest_px
 from atomseg_app.data import Columns, Data, Image, ImageSeries
 from atomseg_app.errors import FileError, UserError
+from atomseg_app.io.atomic_write import remove_unfinished
 from atomseg_app.operations import Report
 
 SUMMARY_NAME = "columns_summary.csv"
@@ -252,7 +253,10 @@ def run_in_processes(tasks: Sequence[FileTask], jobs: int) -> Iterator[SummaryRo
     """Runner of ``jobs`` worker processes, rows as they come; a worker that dies fails only its file."""
     from atomseg_app.pool import Died, run_in_pool
 
-    for task, row in run_in_pool(attempt_quietly, tasks, jobs):
+    def clear_up(task: FileTask, process_id: int) -> None:
+        remove_unfinished(task.outputs.csv, process_id)
+
+    for task, row in run_in_pool(attempt_quietly, tasks, jobs, clear_up):
         if isinstance(row, Died):
             row = SummaryRow(str(task.path), error=f"{task.path}: its worker process ended ({row.reason}).")
         yield row

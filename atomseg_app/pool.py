@@ -36,9 +36,14 @@ class _Worker:
 
 
 def run_in_pool(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    on_death: Callable[[Task, int], None] = lambda task, process_id: None,
 ) -> Iterator[tuple[Task, Result | Died]]:
     """Yield each task with its result, in the order they finish; workers are killed when the iterator is closed.
+
+    ``on_death`` gets the task and the process id of a worker that died or was killed, to clear up after it.
 
     ``function`` is importable, tasks and results can be pickled (all three come from this program, never from a file).
     The cores are shared out among the workers. A process that dies is replaced for the next task.
@@ -54,6 +59,8 @@ def run_in_pool(
                 for worker in [worker for worker in busy if worker.pipe in ready]:
                     index, answer = worker.task, _answer(worker)
                     alive = not isinstance(answer, Died)
+                    if not alive:
+                        on_death(tasks[index], worker.process.pid or 0)
                     if not (alive and waiting):
                         busy.remove(worker)
                         _end(worker)
@@ -66,6 +73,7 @@ def run_in_pool(
         for worker in busy:
             worker.process.kill()
             _end(worker)
+            on_death(tasks[worker.task], worker.process.pid or 0)
 
 
 def _started(function: Callable[[Any], Any], tasks: Sequence[Any], index: int) -> _Worker:

@@ -254,7 +254,10 @@ def act(what):
 
 def test_a_worker_that_dies_costs_only_its_task():
     tasks = [("say", 1), ("kill", 0), ("say", 2), ("exit", 3), ("say", 4), ("say", 5)]
-    found = dict(run_in_pool(act, tasks, 2))
+    deaths = {}
+    found = dict(run_in_pool(act, tasks, 2, deaths.__setitem__))
+    assert set(deaths) == {("kill", 0), ("exit", 3)}
+    assert all(process_id > 0 for process_id in deaths.values())
     assert found == {
         ("say", 1): 1, ("kill", 0): Died("SIGKILL"), ("say", 2): 2, ("exit", 3): Died("exit code 3"), ("say", 4): 4,
         ("say", 5): 5,

@@ -381,14 +381,12 @@ def test_whole_command_on_a_megapixel_is_quick(folder):
     assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 10
 
 
-@pytest.mark.parametrize(
-    "name", ["02_8nm_1024px_16us_linesync_none_none.png", "example_Se_implanted_MoS2.dm3", "test_ADF_cropped.hdf5"]
-)
+@pytest.mark.parametrize("name", ["Si110_5nmX25us_03_none_none.png", "example_Se_implanted_MoS2.dm3", "PtIr.npz"])
 def test_real_micrographs_from_the_shell(folder, data_folder, name):
     shutil.copy(data_folder / "micrographs" / name, folder / f"é {name}")
-    assert run("find-columns", f"é {name}", "--figure") == 0
+    assert run("find-columns", f"é {name}", "--figure", "--region-px", 0, 0, 256, 256) == 0
     stem = f"é {Path(name).stem}"
     columns = tables.read_csv(f"{stem}_columns.csv")
-    assert len(columns) > 100
-    assert np.isfinite(columns.xy_px).all()
+    assert len(columns) > 50
+    assert ((columns.xy_px > -1) & (columns.xy_px < 257)).all()
     assert Path(f"{stem}_columns.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""Tables of columns as files: CSV (read and written), JSON, extended XYZ, and atomap's HDF5.
+"""Tables of columns as files: CSV (read and written), JSON, extended XYZ.
 
 The CSV has one row per column and this header; positions in pixels from the centre of the file's first pixel, one
 standard deviation as error, lengths also in nm and errors in pm where the file is calibrated, cells empty where not
@@ -32,7 +32,7 @@ from atomseg_app.data import (
     to_parts,
 )
 from atomseg_app.errors import FileError, UserError
-from atomseg_app.io.atomic_write import atomic_path, write_text
+from atomseg_app.io.atomic_write import write_text
 
 CSV_HEADER = (
     "column_id", "x_px", "y_px", "x_nm", "y_nm", "x_err_px", "y_err_px", "x_err_pm", "y_err_pm",
@@ -221,40 +221,3 @@ def write_xyz(columns: Columns, path: str | Path) -> None:
         x_px, y_px, *rest = row
         lines.append(" ".join(["X", repr(x_px * size_x), repr(y_px * size_y), "0.0", *map(str, rest)]))
     write_text(path, "\n".join(lines) + "\n")
-
-
-def write_atomap_hdf5(columns: Columns, path: str | Path, image: Image) -> None:
-    """Write the file that atomap's ``load_atom_lattice_from_hdf5`` reads: one sublattice for each label in the table.
-
-    Raises UserError for a table without columns, or of several frames: atomap knows neither.
-    """
-    import h5py
-
-    table = columns.table
-    if not len(table) or len(np.unique(table["frame"])) > 1:
-        raise UserError("atomap files hold the columns of one image; this table has none, or those of several frames.")
-    known = np.isfinite(table["sigma_px"]) & np.isfinite(table["ellipticity"]) & np.isfinite(table["angle_deg"])
-    pixel_size, units = (columns.pixel_size_nm[1], "nm") if columns.calibrated else (1.0, "pixel")
-    values = np.asarray(image.values)
-    stack = {"chunks": True, "compression": "gzip"}
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for index, label in enumerate(np.unique(table["sublattice"])):
-            part = table["sublattice"] == label
-            rows, shaped = table[part], known[part].all()
-            name = f"sublattice {label}" if label >= 0 else "columns"
-            group = file.create_group(f"{index:03d} {name}_sublattice")
-            for kind in ("modified_image_data", "original_image_data"):
-                group.create_dataset(kind, data=values, **stack)
-            group.create_dataset("atom_positions", data=np.stack([rows["x_px"], rows["y_px"]], axis=1), **stack)
-            if shaped:  # sigma_px is the geometric mean of the two widths
-                root = np.sqrt(rows["ellipticity"])
-                group.create_dataset("sigma_x", data=rows["sigma_px"] * root, **stack)
-                group.create_dataset("sigma_y", data=rows["sigma_px"] / root, **stack)
-                # atomap turns from +x towards -y.
-                group.create_dataset("rotation", data=np.deg2rad(-rows["angle_deg"]) % np.pi, **stack)
-            group.attrs.update(
-                pixel_size=pixel_size, units=units, pixel_separation=0.0, name=name, plot_color="blue",
-                sublattice_index=index, zone_axis_names_byte=[],
-            )  # fmt: skip
-        file.create_dataset("image_data", data=values, **stack)
-        file.attrs.update(name=columns.source.name, pixel_separation=0.0, atom_lattice_type="Atom_Lattice")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from atomseg_app.data import COLUMN_DTYPE, Columns, Image, Source, Step, column_table
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.io import tables
+from atomseg_app.io.atomap_file import write_atomap_hdf5
 from atomseg_app.io.atomic_write import atomic_open, atomic_path, write_text
 
 HEADER = (
@@ -200,7 +201,7 @@ def test_atomap_file_has_the_layout_that_atomap_reads(tmp_path):
     """Groups, datasets and attributes as atomap 0.4.2 writes them; its rotation runs from +x towards -y."""
     columns = lattice_table()
     image = Image(np.random.default_rng(0).random((120, 200)), (0.02, 0.02))
-    tables.write_atomap_hdf5(columns, tmp_path / "a.hdf5", image)
+    write_atomap_hdf5(columns, tmp_path / "a.hdf5", image)
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert file.attrs["atom_lattice_type"] == "Atom_Lattice"
         assert file.attrs["name"] == "particle é"
@@ -221,7 +222,7 @@ def test_atomap_file_has_the_layout_that_atomap_reads(tmp_path):
 
 def test_atomap_itself_reads_it(tmp_path):
     api = pytest.importorskip("atomap.api", reason="atomap (extra 'peers') is not installed")
-    tables.write_atomap_hdf5(lattice_table(), tmp_path / "a.hdf5", Image(np.random.default_rng(0).random((120, 200))))
+    write_atomap_hdf5(lattice_table(), tmp_path / "a.hdf5", Image(np.random.default_rng(0).random((120, 200))))
     lattice = api.load_atom_lattice_from_hdf5(str(tmp_path / "a.hdf5"))
     assert [len(sublattice.atom_list) for sublattice in lattice.sublattice_list] == [20, 20]
     assert lattice.sublattice_list[0].atom_list[0].rotation_ellipticity == pytest.approx(np.deg2rad(150))
@@ -231,7 +232,7 @@ def test_atomap_file_of_nothing_or_of_a_movie_is_refused(tmp_path):
     image = Image(np.zeros((512, 640)))
     for columns in (random_columns(0), random_columns(9)):
         with pytest.raises(UserError, match="atomap"):
-            tables.write_atomap_hdf5(columns, tmp_path / "a.hdf5", image)
+            write_atomap_hdf5(columns, tmp_path / "a.hdf5", image)
     assert list(tmp_path.iterdir()) == []
 
 
