@@ -12,6 +12,7 @@ from atomseg_app.atoms.background import Prepared, binned, prepare, saturated
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.level import Blobs, Level
 from atomseg_app.atoms.log_peaks import Filters
+from atomseg_app.atoms.outline import among_columns
 from atomseg_app.atoms.scale import radial_spectrum, spectral_scale
 from atomseg_app.atoms.significance import noise_probability
 from atomseg_app.operations import Report
@@ -24,11 +25,16 @@ _FINEST_PX = 1.5
 _LABEL_EXTENT = 6
 """Length, in filter scales, from which a saturated area is no column."""
 
+_PASSES = 4
+"""Searches of an image, each of what the blobs found so far leave of it."""
+
+Method = Literal["log", "hough"]
+
 
 def detect(
     values: npt.NDArray[Any],
     *,
-    method: Literal["log", "hough"],
+    method: Method,
     polarity: Literal["auto", "bright", "dark"],
     false_alarms: float,
     report: Report,
@@ -55,8 +61,8 @@ def detect(
         image = image.without(burnt_in)
     dark = polarity == "dark" or (polarity == "auto" and _looks_dark(image, start_px))
     report.progress(0.3, "Searching")
-    blobs, factor = _search(image, -1 if dark else 1, start_px, false_alarms)
-    return _finished(blobs, factor, -1 if dark else 1, image)
+    blobs, factor = _search(image, method, -1 if dark else 1, start_px, false_alarms)
+    return _finished(blobs, factor, -1 if dark else 1, image, report)
 
 
 def _none(*, dark: bool) -> Candidates:
@@ -74,7 +80,7 @@ def _looks_dark(image: Prepared, scale_px: float) -> bool:
     return skewness < -0.15
 
 
-def _search(image: Prepared, sign: int, start_px: float, false_alarms: float) -> tuple[Blobs, int]:
+def _search(image: Prepared, method: Method, sign: int, start_px: float, false_alarms: float) -> tuple[Blobs, int]:
     """Blobs at the scale on which the search settles, and the binning it worked at."""
     scale_px = sigma_px = start_px
     for _ in range(5):
@@ -92,7 +98,8 @@ def _search(image: Prepared, sign: int, start_px: float, false_alarms: float) ->
         if abs(np.log(finest / scale_px)) < 0.1:
             break
         scale_px = finest
-    return level.prune(level.grow(blobs.sigma_px, 4), false_alarms), factor
+    found = level.voted(blobs.sigma_px) if method == "hough" else level.grow(blobs.sigma_px, _PASSES)
+    return level.settle(found, false_alarms), factor
 
 
 def _finest_scale(standing: float, scale_px: float, sigma_px: float) -> float:
@@ -107,20 +114,28 @@ def _finest_scale(standing: float, scale_px: float, sigma_px: float) -> float:
     return 1.2 * sigma_px
 
 
-def _finished(blobs: Blobs, factor: int, sign: int, image: Prepared) -> Candidates:
-    """In pixels and units of the file."""
+def _finished(blobs: Blobs, factor: int, sign: int, image: Prepared, report: Report) -> Candidates:
+    """In pixels and units of the file, without those far out in the vacuum."""
     x, y = ((p + 0.5) * factor - 0.5 for p in (blobs.x_px, blobs.y_px))
-    spacing = float("nan")
-    if len(blobs) > 2:
-        spacing = float(
-            np.median(spatial.cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), k=2)[0][:, 1])
-        )
+    spacing = _spacing(x, y)
+    kept = among_columns(x, y, blobs.amplitude, spacing)
+    if not kept.all():
+        report.note(f"{int((~kept).sum())} faint blobs far from any clear column are left out.")
+        x, y, spacing = x[kept], y[kept], _spacing(x[kept], y[kept])
     return Candidates(
         x, y,
-        np.full(len(blobs), blobs.sigma_px * factor),
-        sign * blobs.amplitude * image.unit,
-        sign * blobs.background * image.unit + image.level(x, y),
-        1 - noise_probability(blobs.standing, blobs.threshold),
+        np.full(len(x), blobs.sigma_px * factor),
+        sign * blobs.amplitude[kept] * image.unit,
+        sign * blobs.background[kept] * image.unit + image.level(x, y),
+        1 - noise_probability(blobs.standing[kept], blobs.threshold),
         spacing,
         sign < 0,
     )  # fmt: skip
+
+
+def _spacing(x: Floats, y: Floats) -> float:
+    """Median distance (px) to the nearest neighbour; NaN for fewer than three."""
+    if len(x) < 3:
+        return float("nan")
+    places = np.column_stack([x, y])
+    return float(np.median(spatial.cKDTree(places).query(places, k=2)[0][:, 1]))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage, spatial
 
 from atomseg_app.atoms.background import Grey, Mask
+from atomseg_app.atoms.hough import centres
 from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
 from atomseg_app.atoms.significance import Noise
 from atomseg_app.atoms.tails import Overlaps, amplitudes, log_profile, render, shared_width
@@ -18,8 +19,7 @@ Index = npt.NDArray[np.intp]
 
 _START = 3.0  # noise deviations that let a maximum into the model, until the noise is known better
 _CLEAR = 5.0  # noise deviations above which a blob is no accident
-_DOUBT = 0.85  # part of the threshold below which a blob is given back to the noise before the others are judged
-_PRUNINGS = 6
+_DOUBT = 0.8  # part of the threshold below which a blob is given back to the noise before the others are judged
 _WINDOW = 20  # side, in filter scales, of the square over which noise is averaged
 _WIDER = 1.5  # second filter scale, in units of the first, from which the width follows
 _ROUND = 0.2  # a step or a stripe has a roundness near 0, two columns in touch 0.3
@@ -54,7 +54,7 @@ def no_blobs(sigma_px: float) -> Blobs:
 
 
 class Level:
-    """An image (y, x) searched for bright blobs at one scale t, both in its own pixels; ``valid`` is where it counts."""
+    """An image (y, x) searched for bright blobs at one scale t in its own pixels; ``valid`` is where it counts."""
 
     def __init__(self, grey: Grey, valid: Mask | None, scale_px: float, counts: Grey | None) -> None:
         self._grey = grey
@@ -67,7 +67,7 @@ class Level:
         self._wide = filters.log(_WIDER * scale_px)
 
     def holds_more_than_noise(self) -> bool:
-        """Whether far more maxima stand out than noise of this spectrum has: so that taking blobs off is no delusion."""
+        """Whether far more maxima stand out than noise of this spectrum has, so that blobs may be taken off."""
         noise = Noise(self._grey, None, self._window, self._counts)
         rows, cols = maxima(self._response, 0.0)
         standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
@@ -120,35 +120,43 @@ class Level:
         wider = self._filters(model).smooth(float(np.sqrt(3)) * sigma_px) * np.float32(4)  # width 2 sigma, same height
         return wider * np.float32(_MISFIT * log_profile(np.zeros(1), sigma_px, self._scale)[0])
 
+    def voted(self, width_px: float) -> Blobs:
+        """Blobs at the centres that the circular Hough transform finds."""
+        x, y = centres(self._smooth, float(np.hypot(width_px, self._scale)))
+        rows, cols = self._pixels(x, y)
+        noise = self._noise(self._grey)
+        standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
+        passed = (standing > _START) & (roundness(curvature(self._smooth, rows, cols)) > _ROUND)
+        if self._valid is not None:
+            passed &= self._valid[rows, cols]
+        return self._measured(x[passed], y[passed], width_px, noise)
+
     def strict(self, sigma_px: float, false_alarms: float) -> Blobs:
         """Blobs that stand out of all the rest of the image, taken as noise."""
         blobs = self.grow(sigma_px, 1)
         noise = Noise(self._grey, None, self._window, self._counts)
         return self._decided(blobs, noise, false_alarms)
 
-    def prune(self, blobs: Blobs, false_alarms: float) -> Blobs:
+    def settle(self, blobs: Blobs, false_alarms: float) -> Blobs:
         """The blobs that noise would not make: all that stand out of the noise left when only they are taken off.
 
-        What is refused goes back into the image, where it counts as noise again, until nothing more is refused.
+        The doubtful first go back into the image, where they count as noise again.
         """
-        for _ in range(_PRUNINGS):
-            if not len(blobs):
-                break
-            noise = self._noise(self._grey - self._model(blobs))
-            standing = noise.heavy_tailed(
-                self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale
-            )
-            sure = standing >= _DOUBT * noise.threshold(self._scale, false_alarms)
-            if sure.all():
-                return self._decided(blobs, noise, false_alarms)
+        noise = self._noise(self._grey - self._model(blobs))
+        sure = self._law(blobs, noise) >= _DOUBT * noise.threshold(self._scale, false_alarms)
+        if not sure.all():
             blobs = self._measured(blobs.x_px[sure], blobs.y_px[sure], blobs.sigma_px, noise)
-        return blobs
+            noise = self._noise(self._grey - self._model(blobs))
+        return self._decided(blobs, noise, false_alarms)
+
+    def _law(self, blobs: Blobs, noise: Noise) -> Floats:
+        """Standing (n,) in a normal law."""
+        return noise.heavy_tailed(self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale)
 
     def _decided(self, blobs: Blobs, noise: Noise, false_alarms: float) -> Blobs:
         if not len(blobs):
             return blobs
-        standing = noise.heavy_tailed(self._standing(blobs, noise), *self._pixels(blobs.x_px, blobs.y_px), self._scale)
-        threshold = noise.threshold(self._scale, false_alarms)
+        standing, threshold = self._law(blobs, noise), noise.threshold(self._scale, false_alarms)
         kept = (standing > threshold) & (blobs.amplitude > _LEAST * np.quantile(blobs.amplitude, 0.9))
         return _chosen(replace(blobs, standing=standing, threshold=threshold), kept)
 

@@ -33,7 +33,8 @@ class Filters:
 
     def _gauss(self, scale_px: float) -> npt.NDArray[np.complex64]:
         half = np.float32(scale_px**2 / 2)
-        return self._transform * (np.exp(-half * self._ky2) * np.exp(-half * self._kx2))
+        gain = np.exp(-half * self._ky2) * np.exp(-half * self._kx2)
+        return np.asarray(self._transform * gain, np.complex64)
 
     def smooth(self, scale_px: float) -> Grey:
         """Image blurred by a Gaussian of that width."""
@@ -78,7 +79,7 @@ def subpixel(response: Grey, rows: Index, cols: Index) -> tuple[Floats, Floats]:
     det = hxx * hyy - hxy**2
     safe = np.where(det > 0, det, np.inf)
     dx, dy = (hxy * gy - hyy * gx) / safe, (hxy * gx - hxx * gy) / safe
-    return cols + np.clip(dx, -0.5, 0.5), rows + np.clip(dy, -0.5, 0.5)
+    return np.asarray(cols + np.clip(dx, -0.5, 0.5), float), np.asarray(rows + np.clip(dy, -0.5, 0.5), float)
 
 
 def curvature(smooth: Grey, rows: Index, cols: Index) -> Floats:
@@ -90,7 +91,7 @@ def curvature(smooth: Grey, rows: Index, cols: Index) -> Floats:
 
 
 def roundness(tensors: Floats) -> Floats:
-    """Smaller over larger principal curvature, (..., 2, 2) -> (...): 1 for a round blob, 0 on a ridge, less on a saddle."""
+    """Smaller over larger principal curvature, (..., 2, 2) -> (...): 1 for a round blob, 0 on a ridge."""
     mean = (tensors[..., 0, 0] + tensors[..., 1, 1]) / 2
     spread = np.hypot((tensors[..., 0, 0] - tensors[..., 1, 1]) / 2, tensors[..., 0, 1])
     return np.asarray((mean - spread) / np.maximum(mean + spread, 1e-12))

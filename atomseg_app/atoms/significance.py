@@ -102,12 +102,14 @@ def _line_of_means(intensity: Grey, power: Grey) -> tuple[float, float]:
     """Slope and offset of the mean power against intensity, from its means over sixteen equal shares of the pixels."""
     step = max(1, intensity.size // 2**18)
     grey, above = intensity.ravel()[::step], power.ravel()[::step]
+    if len(grey) < 256:
+        return 0.0, 1.0
     shares = np.array_split(np.argsort(grey), 16)
-    x, y = np.array([(grey[i].mean(dtype=float), above[i].mean(dtype=float)) for i in shares if len(i)]).T
+    x, y = np.array([(grey[i].mean(dtype=float), above[i].mean(dtype=float)) for i in shares]).T
     weight = 1 / np.maximum(y, _LEAST_POWER) ** 2  # the scatter of a mean power goes with itself
     spread = x - np.average(x, weights=weight)
     variance = float(np.average(spread**2, weights=weight))
-    if len(x) < 16 or variance <= 0:
+    if variance <= 0:
         return 0.0, 1.0
     slope = float(np.average(spread * y, weights=weight)) / variance
     return slope, float(np.average(y - slope * x, weights=weight))

@@ -40,7 +40,7 @@ class Overlaps:
 def amplitudes(matrix: sparse.csr_array, response: Floats) -> Floats:
     """Amplitudes (n,) whose summed responses are those observed, by conjugate gradients on the normal equations.
 
-    Thirty steps at most: blobs too close to be told apart keep a shared, bounded amplitude instead of huge opposite ones.
+    Thirty steps at most: blobs too close to be told apart share a bounded amplitude instead of huge opposite ones.
     """
     solution = np.zeros(len(response))
     residual = response.copy()
