@@ -31,7 +31,7 @@ __all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", 
 
 _RAISED_BY_DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, OSError,
-    RuntimeError, SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError,
+    RuntimeError, SyntaxError, SystemError, TypeError, ValueError, struct.error, tokenize.TokenError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What parsers raise on wrong bytes (SyntaxError and TokenError are those of XML and of array headers)."""

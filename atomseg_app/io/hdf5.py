@@ -14,7 +14,7 @@ import numpy as np
 
 from atomseg_app.data import Array
 from atomseg_app.io.dataset import Axis, Dataset, Unreadable, dataset
-from atomseg_app.io.hdf5_heaps import check_heaps
+from atomseg_app.io.hdf5_checks import ObjectHeaders, check_heaps
 from atomseg_app.io.mapped import DEFLATE_RATIO, byte_count, check_ratio, fill, map_block
 from atomseg_app.operations import Report
 
@@ -33,6 +33,7 @@ def read_hdf5(path: Path) -> list[Dataset]:
     from atomseg_app.io import hspy, ncem, nexus, velox
 
     check_heaps(path)
+    ObjectHeaders(path).check_root()
     with h5py.File(path, "r") as file:
         for convention in (velox, hspy, ncem, nexus):
             found: list[Dataset] = convention.read_group(path, file)
@@ -54,47 +55,58 @@ def name_of(item: h5py.Dataset | h5py.Group) -> str:
     return str(item.name).lstrip("/")
 
 
+def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Member of a group by a hard link, its header checked first; None if it is missing or lies in another file."""
+    import h5py
+
+    key = name.encode()
+    if not key or b"/" in key or not group.id.links.exists(key):
+        return None
+    link = group.id.links.get_info(key)
+    if link.type != h5py.h5l.TYPE_HARD:
+        return None
+    ObjectHeaders(Path(group.file.filename)).check(link.u)
+    found = group[name]
+    return found if isinstance(found, h5py.Group | h5py.Dataset) else None
+
+
 def walk(group: h5py.Group) -> Iterator[h5py.Group | h5py.Dataset]:
-    """Groups and datasets below a group by hard links, each once; Unreadable if there are far too many."""
+    """Groups and datasets below a group, each once; Unreadable if there are far too many."""
     import h5py
 
     seen, waiting = set(), [group]
     while waiting:
         parent = waiting.pop(0)
         for name in parent:
-            if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
-                continue
-            child = parent[name]
-            where = h5py.h5o.get_info(child.id).addr
-            if where in seen:
+            found = child(parent, name)
+            where = h5py.h5o.get_info(found.id).addr if found is not None else None
+            if found is None or where in seen:
                 continue
             seen.add(where)
             if len(seen) > _MAX_OBJECTS:
                 raise Unreadable("it holds too many objects")
-            if isinstance(child, h5py.Group):
-                waiting.append(child)
-            if isinstance(child, h5py.Group | h5py.Dataset):
-                yield child
+            if isinstance(found, h5py.Group):
+                waiting.append(found)
+            yield found
 
 
 def child_group(group: h5py.Group, *names: str) -> h5py.Group | None:
-    """Group at a path below, None if it is missing or lies in another file."""
+    """Group at a path below, None if there is none."""
     import h5py
 
     for name in names:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
+        found = child(group, name)
+        if not isinstance(found, h5py.Group):
             return None
-        group = group[name]
+        group = found
     return group
 
 
 def child_array(group: h5py.Group, name: str) -> h5py.Dataset | None:
-    """Dataset of that name, None if it is missing, empty or lies in another file."""
+    """Dataset of that name, None if there is none or it is empty."""
     import h5py
 
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        return None
-    found = group[name]
+    found = child(group, name)
     return found if isinstance(found, h5py.Dataset) and found.shape is not None else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _EMPTY_BYTES = 64 << 20
 """Arrays up to this size may be missing pieces, which Zarr leaves out where they are all zero."""
+_HEAD_BYTES = 18
 _MAX_TILTS = 100_000
 
 
@@ -94,6 +96,41 @@ def _check_stored(path: Path, array: zarr.Array[Any]) -> None:
         stored = path.stat().st_size
     if byte_count(array.shape, itemsize) > _EMPTY_BYTES:
         check_ratio(array.shape, itemsize, stored, DEFLATE_RATIO)
+    codecs = [type(codec).__name__.lower() for codec in array.compressors]
+    for head in _heads(path, array.path):
+        unpacked = next((size for codec in codecs if (size := _unpacked_bytes(codec, head)) is not None), None)
+        if unpacked is not None and unpacked != byte_count(array.chunks, itemsize):
+            raise Unreadable("a piece of its array is damaged")
+
+
+def _heads(path: Path, name: str) -> Iterator[bytes]:
+    """First bytes of every piece of an array."""
+    if path.is_dir():
+        for file in (path / name).rglob("*"):
+            if file.is_file() and not file.name.startswith((".z", "zarr.")):
+                with file.open("rb") as piece:
+                    yield piece.read(_HEAD_BYTES)
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.startswith(f"{name}/") and not member.rpartition("/")[2].startswith((".z", "zarr.")):
+                with archive.open(member) as piece:
+                    yield piece.read(_HEAD_BYTES)
+
+
+def _unpacked_bytes(codec: str, head: bytes) -> int | None:
+    """How many bytes a piece says that it unpacks to; the libraries would take them on its word."""
+    if "blosc" in codec:
+        return int.from_bytes(head[4:8], "little")
+    if "lz4" in codec:
+        return int.from_bytes(head[:4], "little")
+    if "zstd" not in codec or head[:4] != b"\x28\xb5\x2f\xfd":
+        return None
+    flag, single = head[4] >> 6, head[4] >> 5 & 1  # RFC 8878, 3.1.1.1
+    at = 5 + (1 - single) + (0, 1, 2, 4)[head[4] & 3]
+    width = (single, 2, 4, 8)[flag]
+    size = int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)
+    return size if width else None
 
 
 def _loader(path: Path, name: str) -> hspy.Loader:
