@@ -150,8 +150,7 @@ class ChoiceField(Field):
     def __init__(self, title: str, default: Any, choices: tuple[Any, ...]) -> None:
         super().__init__(title, default)
         self.box = _CalmComboBox()
-        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(10)
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.setFocusProxy(self.box)
         for choice in choices:
             self.box.addItem(choice_title(choice), choice)

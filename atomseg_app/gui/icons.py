@@ -28,7 +28,7 @@ class FontIcon(QIconEngine):
         colour = QColor(getattr(colours, role))
         if mode == QIcon.Mode.Disabled:
             colour.setAlphaF(0.45)
-        font: QFont = qtawesome.font(self._name.split(".")[0], round(rect.height() * 0.94))
+        font: QFont = qtawesome.font(self._name.split(".")[0], round(rect.height() * 0.88))
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(font)

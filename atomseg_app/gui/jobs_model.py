@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from atomseg_app.gui.theme import Theme
@@ -106,7 +106,9 @@ class ProgressDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(bar, 3, 3)
             bar.setWidth(round(bar.width() * job.fraction))
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(option.palette.highlight())
+            done = QColor(option.palette.accent().color())
+            done.setAlphaF(0.35)  # seen on selected rows, and the words on it are
+            painter.setBrush(done)
             painter.drawRoundedRect(bar, 3, 3)
             painter.restore()
         super().paint(painter, option, index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -45,13 +45,12 @@ class JobsPanel(QWidget):
         self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.table.header()
         header.setStretchLastSection(False)
-        unit = self.fontMetrics().averageCharWidth()
-        for column, width in enumerate((30, 40, 11, 11, 16)):
-            header.resizeSection(column, width * unit)
-        header.setSectionResizeMode(PROGRESS_COLUMN, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        for column in (0, PROGRESS_COLUMN):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         self.log = QPlainTextEdit(readOnly=True)
         self.log.setAccessibleName("Log of the job")
-        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.log.setProperty("role", "mono")
         self.log.setPlaceholderText("The log of the selected job appears here.")
         self.empty = QLabel("No jobs yet. What takes time runs here, with its progress and log.")
         self.empty.setProperty("role", "muted")

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 
 from PySide6.QtCore import QObject, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QFontDatabase, QGuiApplication
+from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -65,7 +65,7 @@ class LogWindow(QWidget):
         self.words.setAccessibleName("Only lines with these words")
         self.text = QPlainTextEdit(readOnly=True, maximumBlockCount=_LINES)
         self.text.setAccessibleName("Log lines")
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setProperty("role", "mono")
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         copy = QPushButton("Copy")
         copy.setToolTip("Copy the lines shown.")

@@ -28,6 +28,8 @@ QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
 QToolBar { background: $surface; border: 0; border-bottom: 1px solid $border; padding: 3px 6px; spacing: 2px; }
 QToolBar::separator { width: 1px; background: $border; margin: 4px 5px; }
 QToolButton { border: 1px solid transparent; border-radius: 5px; padding: 4px 6px; background: transparent; }
+QToolBar, QPushButton, QTabBar { icon-size: ${icon_px}px; }
+QToolButton { qproperty-iconSize: ${icon_px}px ${icon_px}px; }
 QToolButton:hover { background: $control_hover; }
 QToolButton:checked, QToolButton:pressed { background: $selection; color: $on_selection; }
 QToolButton:disabled { color: $muted; }
@@ -113,6 +115,7 @@ QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 QSlider:focus { border: 1px solid $focus; border-radius: 4px; }
 
+QPlainTextEdit[role="mono"] { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: ${small_pt}pt; }
 QFrame[role="card"] { background: $surface; border: 1px solid $border; border-radius: 8px; }
 QFrame[role="drop"] { background: $surface; border: 2px dashed $border; border-radius: 10px; }
 QFrame[role="drop"][hot="true"] { border-color: $accent; background: $info; }
@@ -134,5 +137,10 @@ def stylesheet(colours: Colours, font_pt: float) -> str:
     sizes = {"title_pt": font_pt * 1.7, "heading_pt": font_pt * 1.15, "small_pt": font_pt * 0.9}
     rounded = {name: f"{size:.1f}" for name, size in sizes.items()}
     icons = (places.resources_folder() / "icons" / "ui").as_posix()
-    rounded |= {"icons": icons, "look": "dark" if colours.dark else "light", "box_px": str(round(font_pt * 1.4))}
+    rounded |= {
+        "icons": icons,
+        "look": "dark" if colours.dark else "light",
+        "box_px": str(round(font_pt * 1.4)),
+        "icon_px": str(round(font_pt * 1.8)),
+    }
     return _SHEET.substitute({name: str(value) for name, value in vars(colours).items()}, **rounded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from atomseg_app import doctor
@@ -18,7 +18,7 @@ class SystemInformation(QDialog):
         self.resize(680, 520)
         self.text = QPlainTextEdit(f"{doctor.text(facts)}\n{screens()}", readOnly=True)
         self.text.setAccessibleName("System information")
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setProperty("role", "mono")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         copy = QPushButton("Copy")
         copy.setToolTip("Copy everything to the clipboard.")
