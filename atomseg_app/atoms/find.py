@@ -11,7 +11,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from atomseg_app import devices
-from atomseg_app.atoms import evidence, measured, model, refine
+from atomseg_app.atoms import evidence, measured, model, refine, scanlines
+from atomseg_app.atoms.background import saturated
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
@@ -21,6 +22,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 
 _SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
+_LABEL_SIGMA = 8.0  # saturated areas longer than this are labels
 _TILE_PX = 4096
 _OVERLAP_PX = 256
 _MARGIN_SIGMA = 8.0  # round columns that are fitted again
@@ -69,8 +71,9 @@ def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, repo
         scene = Scene.of(image.values[top:bottom, left:right], device)
         table["x_px"] -= left
         table["y_px"] -= top
-        fit = _fitted_again(scene, table, chosen, parameters.shape == "free", ids is None, report)
-        fitted = measured.table_of(fit, table["probability"][chosen])
+        fit = _fitted_again(scene, table, chosen, parameters.shape == "free", ids is None, report.part(0.0, 0.7))
+        straight = scanlines.straighten(fit, report.part(0.7, 1.0))
+        fitted = measured.table_of(straight.fit, table["probability"][chosen], straight.widening)
         away = np.hypot(fitted["x_px"] - table["x_px"][chosen], fitted["y_px"] - table["y_px"][chosen])
         fitted["flag"][away > _RUNAWAY_SIGMA * fit.problem.sigma] = FLAG_NOT_CONVERGED
         for name in ("column_id", "sublattice", "frame"):
@@ -152,7 +155,7 @@ def _in_tile(values: Array, parameters: FindColumns, device: torch.device, repor
         return _as_detected(candidates)
     sigma = float(np.median(candidates.sigma_px))
     once = _once(candidates, sigma)
-    scene = Scene.of(values, device)
+    scene = Scene.of(values, device, without=saturated(values, _LABEL_SIGMA * sigma))
     start = model.ColumnState(
         candidates.x_px[once],
         candidates.y_px[once],
@@ -163,8 +166,9 @@ def _in_tile(values: Array, parameters: FindColumns, device: torch.device, repor
     fit = refine.fit(scene, start, spacing, report.part(0.4, 0.7), free=parameters.shape == "free")
     found = evidence.Resolved(fit, candidates.probability[once])
     if parameters.split:
-        found = evidence.resolve(fit, found.probability, parameters.false_alarms, report.part(0.7, 0.95))
-    table = measured.table_of(found.fit, found.probability)
+        found = evidence.resolve(fit, found.probability, parameters.false_alarms, report.part(0.7, 0.9))
+    straight = scanlines.straighten(found.fit, report.part(0.9, 1.0))
+    table = measured.table_of(straight.fit, found.probability, straight.widening)
     # A column whose centre is outside only served to explain its tail.
     return table[measured.depth_px(table, scene.shape) >= -0.5]
 

@@ -85,9 +85,12 @@ class Normal:
     def __init__(self, layout: Layout, matrix: sp.csr_matrix, gradient: Floats) -> None:
         self.layout, self.matrix, self.gradient = layout, matrix, gradient
 
-    def solve(self, damping: float) -> Floats:
-        """Damped step (count,): (F + damping·diag F) step = gradient."""
-        return self._conjugate_gradients(self.gradient[:, None], damping, tolerance=1e-4)[:, 0]
+    def solve(self, damping: float, columns: npt.ArrayLike = 0.0) -> Floats:
+        """Damped step (count,): (F + damping·diag F) step = gradient; ``columns`` (n,) is added for each column."""
+        layout = self.layout
+        damped = np.full(layout.count, damping)
+        damped[: layout.first_node] += np.repeat(np.broadcast_to(columns, layout.columns), layout.own)
+        return self._conjugate_gradients(self.gradient[:, None], damped, tolerance=1e-4)[:, 0]
 
     @cached_property
     def _own_blocks(self) -> Floats:
@@ -99,11 +102,11 @@ class Normal:
         out[row[mine]] = blocks.data[mine]
         return out
 
-    def _conjugate_gradients(self, rhs: Floats, damping: float, tolerance: float) -> Floats:
+    def _conjugate_gradients(self, rhs: Floats, damping: Floats, tolerance: float) -> Floats:
         """Block-preconditioned conjugate gradients for several right-hand sides (count, k)."""
         layout = self.layout
         diagonal = self.matrix.diagonal() * damping
-        matrix = (self.matrix + sp.diags(diagonal)).tocsr() if damping else self.matrix
+        matrix = (self.matrix + sp.diags(diagonal)).tocsr()
         n, k, first = layout.columns, layout.own, layout.first_node
         own = self._own_blocks
         index = np.arange(k)
@@ -156,7 +159,7 @@ class Normal:
         probes = np.zeros((self.layout.count, 2 * (int(colour.max()) + 1)))
         for axis in (0, 1):
             probes[where[:, axis], 2 * colour + axis] = 1
-        answer = self._conjugate_gradients(probes, 0.0, tolerance=1e-3)
+        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=1e-3)
         return np.stack([answer[where[:, axis], 2 * colour + axis] for axis in (0, 1)], axis=1)
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from atomseg_app.atoms.refine import Fit
+from atomseg_app.atoms.refine import LEAST_DAMPING, Fit
 
 Floats = npt.NDArray[np.float64]
 
 _SEED = 20011
 _LEAST = 0.25
 _SAMPLES = 5000
+_DEEP_SIGMA = 4.0  # columns nearer to the border than this are not asked
 _CHANCE = 2.0  # standard deviations of the estimate that do not count as excess
 
 
@@ -40,7 +41,7 @@ def excess_power(fit: Fit) -> Floats:
     white = torch.randn(at.image.shape, generator=generator).to(at.image.device)
     fake = at.image + white * deviation
     equations = problem.normal_equations(replace(at, own=0 * at.own, common=0 * at.common), fit.noise, fake)
-    fitted, _ = problem.stepped(at, equations, 0.0)
+    fitted, _ = problem.stepped(at, equations, LEAST_DAMPING)
     real = _pattern_power((problem.scene.data - at.image) / deviation * problem.valid, fit)
     reference = _pattern_power((fake - fitted.image) / deviation * problem.valid, fit)
     excess = np.log(np.maximum(real / np.maximum(reference, 1e-12), _LEAST))
@@ -51,9 +52,13 @@ def excess_power(fit: Fit) -> Floats:
 
 def _pattern_power(residual: torch.Tensor, fit: Fit) -> Floats:
     """Mean square (3,) of the projections of a standardised residual on each pattern, placed at random near columns."""
-    renderer, state = fit.problem.renderer, fit.state
+    renderer, state, deep = fit.problem.renderer, fit.state, _DEEP_SIGMA * fit.problem.sigma
+    height, width = fit.problem.scene.shape
+    sound = (state.x > deep) & (state.x < width - 1 - deep) & (state.y > deep) & (state.y < height - 1 - deep)
+    sound &= fit.converged
+    state = state.take(sound) if sound.any() else state
     copies = max(1, _SAMPLES // len(state))
     many = state.take(np.tile(np.arange(len(state)), copies))
     dx, dy = np.random.default_rng(_SEED).normal(0, fit.problem.sigma, (2, len(many)))
     moments = renderer.moments(renderer.padded(residual), replace(many, x=many.x + dx, y=many.y + dy), 1)
-    return np.mean([moments[:, 0, 1] ** 2, moments[:, 1, 0] ** 2, moments[:, 0, 0] ** 2], axis=1)
+    return np.array([np.mean(moments[:, j, i] ** 2) for j, i in ((0, 1), (1, 0), (0, 0))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,10 +38,17 @@ class Scene:
     scale: float
 
     @classmethod
-    def of(cls, values: npt.NDArray[np.generic], device: torch.device) -> Scene:
-        """Scene of an image (y, x) of any real type; NaN and infinities do not count."""
+    def of(
+        cls,
+        values: npt.NDArray[np.generic],
+        device: torch.device,
+        without: npt.NDArray[np.bool_] | None = None,
+    ) -> Scene:
+        """Scene of an image (y, x) of any real type; NaN, infinities and pixels of ``without`` do not count."""
         array = np.asarray(values)
         finite = np.isfinite(array)
+        if without is not None:
+            finite &= ~without
         sample = array[finite]
         sample = sample[:: max(1, sample.size // 200_000)].astype(np.float64)
         low, middle, high = np.percentile(sample, [1, 50, 99]) if sample.size else (0.0, 0.0, 1.0)
@@ -116,6 +124,12 @@ class Problem:
         self.background = Background(scene.shape, node_px, scene.data.device)
         self.valid = scene.valid.to(torch.float32)
 
+    def on(self, scene: Scene) -> Problem:
+        """The same problem for other data of the same shape."""
+        other = copy(self)
+        other.scene = scene
+        return other
+
     def start(self, state: model.ColumnState, coefficients: Floats | None = None, own: Floats | None = None) -> Point:
         """First point of a fit; without coefficients on a level background, without ``own`` of the common shape."""
         if coefficients is None:
@@ -153,9 +167,11 @@ class Problem:
         nodes = (self.background.adjoint(score) - pull, gram + rough)
         return self.prior.added(normal.assemble(layout, state, self.sigma, moments, pairs, self.background, nodes), at)
 
-    def stepped(self, at: Point, equations: normal.Normal, damping: float) -> tuple[Point, Floats]:
-        """The next point, and how far each column moved in units of its error bar (n,)."""
-        step, layout = equations.solve(damping), equations.layout
+    def stepped(
+        self, at: Point, equations: normal.Normal, damping: float, of_columns: npt.ArrayLike = 0.0
+    ) -> tuple[Point, Floats]:
+        """The next point, and how each column moved in x and y in units of its error bar (n, 2)."""
+        step, layout = equations.solve(damping, of_columns), equations.layout
         columns = _limited(layout.column_steps(step), at.state, self.sigma)
         state = at.state.moved(columns)
         (height, width), beyond = self.scene.shape, _BEYOND_SIGMA * self.sigma
@@ -163,7 +179,8 @@ class Problem:
         state = replace(state, x=x, y=y)
         coefficients = at.coefficients + layout.nodes_of(step).reshape(self.background.shape)
         common = at.common + step[-3:] if layout.common else at.common
-        moved = np.max(np.abs(columns[:, :2]) * np.sqrt(equations.position_information()), axis=1)
+        moved = np.stack([state.x - at.state.x, state.y - at.state.y], axis=1)
+        moved *= np.sqrt(equations.position_information())
         own = at.own + layout.own_of(step)
         return Point(state, own, common, coefficients, self.image(state, coefficients)), moved
 

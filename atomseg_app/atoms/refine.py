@@ -21,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 MAX_STEPS = 16
-_PATIENCE = 8  # steps after which one column in a hundred may still move
-_LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
+_LEAST_GAIN = 0.1  # of deviance: less is one column moving by a third of its error bar
+LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
 _TOLERANCE = 0.02  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
@@ -71,25 +71,33 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
     """Levenberg-Marquardt from a point until no column moves; the noise is estimated on the way where not given."""
     scene = problem.scene
     known, noise = noise is not None, noise or _START_NOISE
-    damping = 1e-2
-    moved = np.full(len(at.state), np.inf)
+    damping, swing = 1e-2, np.zeros(len(at.state))
+    moved = np.full((len(at.state), 2), np.inf)
     rounding = 1e-8 * scene.data.numel()
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
         equations = problem.normal_equations(at, noise)
-        before = problem.deviance(at, noise)
-        for _ in range(6):
-            trial, moved = problem.stepped(at, equations, damping)
-            if moved.max() < _TOLERANCE or problem.deviance(trial, noise) <= before + rounding:
+        before, last = problem.deviance(at, noise), moved
+        for _ in range(4):
+            trial, moved = problem.stepped(at, equations, damping, swing)
+            gain = before - problem.deviance(trial, noise)
+            if gain >= -rounding:
                 break
             damping *= 10
         else:
             break
-        at, damping = trial, max(damping / 10, _LEAST_DAMPING)
+        at, damping = trial, max(damping / 5, LEAST_DAMPING)
+        swing = _steadied(swing, moved, last)
+        resting = np.abs(moved).max() < _TOLERANCE or gain < _LEAST_GAIN
         if not known and taken in _NOISE_STEPS:
             noise = estimate(scene.data - at.image, at.image, scene.valid)
-        elif (known or taken > _NOISE_STEPS[-1]) and np.percentile(
-            moved, 100 if taken < _PATIENCE else 99
-        ) < _TOLERANCE:
+        elif (known or taken > _NOISE_STEPS[-1]) and resting:
             break
-    return Fit(problem, at, noise, moved)
+    return Fit(problem, at, noise, np.abs(moved).max(axis=1))
+
+
+def _steadied(swing: Floats, moved: Floats, last: Floats) -> Floats:
+    """Damping (n,) of single columns: more for one that turns back as far as it came, which would swing for ever."""
+    back = np.sum(moved * np.where(np.isfinite(last), last, 0), axis=1)
+    turned = back < -0.3 * np.sum(np.where(np.isfinite(last), last, 0) ** 2, axis=1)
+    return np.where(turned, np.minimum(np.maximum(4 * swing, 0.3), 10.0), swing / 3)
