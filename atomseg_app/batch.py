@@ -152,7 +152,7 @@ def run_on_images(
     parameters: operations.Parameters,
     report: Report,
 ) -> Columns:
-    """Run an operation that gives columns on each image; one table with the frame's number and ids of its own."""
+    """Run an operation that gives columns on each image; one table with the frame's number."""
     parts = []
     for index, image in enumerate(images):
         share = report.part(index / len(images), (index + 1) / len(images))
@@ -170,14 +170,15 @@ def _of_frame(columns: Columns, frame: int, frames: int) -> Columns:
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
-    """Tables of the frames of a series as one, with new ids; the history tells the whole time and every note."""
+    """Tables of the frames of a series as one; ids are given anew where frames share them. One step of history."""
     tables = []
     for frame, part in enumerate(parts):
         table = part.table.copy()
         table["frame"] = frame
         tables.append(table)
     table = np.concatenate(tables)
-    table["column_id"] = np.arange(len(table))
+    if len(np.unique(table["column_id"])) < len(table):
+        table["column_id"] = np.arange(len(table))
     steps = [part.history[-1] for part in parts]
     notes = tuple(dict.fromkeys(note for step in steps for note in step.notes))
     step = replace(steps[-1], seconds=round(sum(step.seconds for step in steps), 3), notes=notes)

@@ -18,10 +18,10 @@ import typer
 from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
 from atomseg_app.commands.options import model_options
-from atomseg_app.errors import Cancelled, UserError
+from atomseg_app.errors import UserError
 from atomseg_app.operations import Operation
 
-DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
+DONE, FAILED, CANCELLED = 0, 1, 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,12 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as problem:
         typer.echo(f"atomseg: {problem}", err=True)
         return FAILED
-    except (KeyboardInterrupt, Cancelled):
+    except KeyboardInterrupt:
         typer.echo("atomseg: cancelled", err=True)
         return CANCELLED
-    except BrokenPipeError:  # the reader of our output is gone: nothing to say, and nobody to say it to
-        sys.stdout = None
-        return FAILED
     return DONE
 
 

@@ -224,6 +224,32 @@ def test_columns_are_fitted_again_from_a_csv(folder):
     assert json.loads(Path("again/a_columns.json").read_text())["history"][-1]["parameters"]["column_ids"] == [3]
 
 
+def test_frames_of_a_movie_are_one_table_and_keep_their_ids_when_fitted_again(folder):
+    np.save("movie.npy", np.stack([np.load(simulated_file(folder / "a.npy", seed)) for seed in range(2)]))
+    assert run("find-columns", "movie.npy", "--figure") == 0
+    found = tables.read_csv("movie_columns.csv")
+    assert found.table["frame"].tolist() == [0] * 36 + [1] * 36
+    assert found.table["column_id"].tolist() == list(range(72))
+    part = found.table[10:60]
+    Path("part").mkdir()
+    tables.write_csv(type(found)(part, found.image_shape), "part/part.csv")
+    assert run("refit-columns", "movie.npy", "--columns", "part/part.csv", "-o", "again") == 0
+    again = tables.read_csv("again/movie_columns.csv")
+    assert again.table["column_id"].tolist() == part["column_id"].tolist()
+    assert again.table["frame"].tolist() == part["frame"].tolist()
+
+
+def test_volumes_and_spectra_are_refused_with_a_sentence(folder, data_folder, capsys):
+    shutil.copy(data_folder / "formats/openncem/08_carbon.dm3", folder)
+    shutil.copy(data_folder / "formats/generated/imagej_stack.tif", folder)
+    assert run("find-columns", "08_carbon.dm3", "imagej_stack.tif") == 1
+    err = capsys.readouterr().err
+    assert "is a spectrum (1 x 2048), not an image" in err
+    assert "holds a volume, not an image" in err
+    assert run("info", "08_carbon.dm3") == 1
+    assert "spectrum" in capsys.readouterr().out
+
+
 def test_info_for_people_and_as_json(folder, capsys):
     simulated_file(folder / "a.npy")
     assert run("info", "a.npy") == 0

@@ -46,6 +46,6 @@ def _line(info: DatasetInfo) -> str:
     if info.refusal:
         return f"{text}; {info.refusal}"
     sizes = dict.fromkeys(f"{size:.6g} nm" if size is not None else "unknown" for size in info.pixel_size_nm)
-    tilts = info.tilt_deg
-    tilt = f", tilt {min(tilts):g} to {max(tilts):g} degrees" if tilts else ""
+    tilts = sorted(set(info.tilt_deg or ()))
+    tilt = f", tilt {' to '.join(f'{angle:g}' for angle in (tilts[:1] + tilts[1:][-1:]))} degrees" if tilts else ""
     return f"{text}, pixel size {' x '.join(sizes)}{tilt}"

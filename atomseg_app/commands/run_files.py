@@ -15,7 +15,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.io.atomic_write import write_text
 from atomseg_app.operations import Operation
 
-DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
+DONE, FAILED, CANCELLED = 0, 1, 130
 
 
 @dataclass(frozen=True)
