@@ -16,7 +16,7 @@ from pathlib import Path
 
 from atomseg_app.io.dataset import Unreadable
 
-_SCANNED_BYTES = 128 << 20
+_SCANNED_BYTES = 32 << 20
 """Texts are written with the metadata: of larger files this much is looked at from either end."""
 _OBJECT = struct.Struct("<HHIQ")
 _LAST_FREE, _CONTINUATION = 1, 0x10

@@ -166,6 +166,6 @@ def _pieces(series: tifffile.TiffPageSeries, stack: tuple[int, ...]) -> Iterator
             continue
         for values, place, extent in page.segments(maxworkers=1):
             if values is not None:
-                rows, columns = place[2:4]
-                window = (number, slice(rows, rows + extent[1]), slice(columns, columns + extent[2]))
-                yield window, values[0, : extent[1], : extent[2], 0]
+                top, left = place[2:4]
+                height, width = min(extent[1], stack[1] - top), min(extent[2], stack[2] - left)  # tiles reach beyond
+                yield (number, slice(top, top + height), slice(left, left + width)), values[0, :height, :width, 0]
