@@ -37,6 +37,9 @@ TITLES = {"grey": "Grey", "viridis": "Viridis", "cividis": "Cividis", "inferno":
 """Names of the maps as shown, the default first."""
 
 
+_READABLE_FROM = 0.25
+
+
 @functools.cache
 def colour_table(name: str, invert: bool = False, count: int = 256) -> npt.NDArray[np.uint8]:
     """Colours (count, 3) of a map from low to high. Raises UserError for an unknown map."""
@@ -48,3 +51,11 @@ def colour_table(name: str, invert: bool = False, count: int = 256) -> npt.NDArr
     colours = np.round(table[::-1] if invert else table).astype(np.uint8)
     colours.flags.writeable = False
     return colours
+
+
+@functools.cache
+def marker_table(name: str, count: int = 256) -> npt.NDArray[np.uint8]:
+    """Colours (count, 3) for marks on a dark image: the map without its darkest quarter. Raises UserError."""
+    colours = colour_table(name, False, 4 * count)[round(4 * count * _READABLE_FROM) :]
+    readable: npt.NDArray[np.uint8] = colours[np.linspace(0, len(colours) - 1, count).round().astype(int)]
+    return readable

@@ -43,7 +43,7 @@ class Histogram(QWidget):
         low, high = (float(sample.min()), float(sample.max())) if len(sample) else (0.0, 1.0)
         if high <= low:
             low, high = low - 0.5, high + 0.5
-        if len(sample) and high - low >= _BINS / 4 and (sample == np.rint(sample)).all():
+        if len(sample) and high - low >= 2 and (sample == np.rint(sample)).all():
             # Bins of whole numbers hold equally many of them: other bins would draw a comb.
             width = np.ceil((high - low + 1) / _BINS)
             low, high = low - 0.5, low - 0.5 + width * np.ceil((high - low + 1) / width)

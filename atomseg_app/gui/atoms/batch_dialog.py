@@ -155,7 +155,8 @@ class BatchDialog(QDialog):
     # -- inside
 
     def _take(self, found: list[tuple[Path, Path]]) -> None:
-        new = [(path, root) for path, root in found if path not in self.paths]
+        known = set(self.paths)
+        new = [(path, root) for path, root in found if path not in known]
         for path, root in new:
             self.paths.append(path)
             self._roots.append(root)

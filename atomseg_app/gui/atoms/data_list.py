@@ -16,20 +16,27 @@ from PySide6.QtWidgets import (
 
 from atomseg_app.data import TiltSeries, Volume
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
+from atomseg_app.gui.rows import TwoLineDelegate
+from atomseg_app.gui.theme import Theme
 
 _ID = Qt.ItemDataRole.UserRole
+_ICONS = {
+    "image": "mdi6.image-outline", "image-series": "mdi6.filmstrip", "tilt-series": "mdi6.rotate-3d-variant",
+    "volume": "mdi6.cube-outline",
+}  # fmt: skip
 
 
 class DataList(QWidget):
     """List of entries; the row chosen is the one shown."""
 
-    def __init__(self, model: AtomsModel) -> None:
+    def __init__(self, model: AtomsModel, theme: Theme) -> None:
         super().__init__()
         self._model = model
+        self._theme = theme
         self.list = QListWidget()
+        self.list.setItemDelegate(TwoLineDelegate(self.list))
         self.list.setObjectName("atoms.images")
         self.list.setAccessibleName("Open images")
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.list.setUniformItemSizes(True)
         self.list.setSpacing(1)
         self.list.currentItemChanged.connect(self._on_chosen)
@@ -50,7 +57,9 @@ class DataList(QWidget):
                 self.list.addItem(item)
         for row, (entry_id, entry) in enumerate(self._model.entries.items()):
             item = self.list.item(row)
-            item.setText(f"{entry.title}\n{describe(entry)}")
+            item.setText(entry.title)
+            item.setData(TwoLineDelegate.SECOND_LINE, describe(entry))
+            item.setIcon(self._theme.icon(_ICONS.get(entry.data.kind, _ICONS["image"])))
             item.setToolTip(f"{entry.data.source.path or entry.title}\n{describe(entry)}")
             if entry_id == self._model.current_id:
                 self.list.setCurrentItem(item)

@@ -19,18 +19,21 @@ from atomseg_app.gui.scale_bar import length_text, round_length
 
 _MOST_SIDE = 1024
 _LEAST_SIDE = 8
+_SPOT = 2.0  # powers of ten above the noise
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """Logarithm of the power (y, x), zero frequency in the middle; ``step`` (x, y) is the frequency of one pixel.
 
-    Frequencies are in 1/nm, or 1/px where the image is not calibrated; ``calibrated`` tells which.
+    Frequencies are in 1/nm, or 1/px where the image is not calibrated; ``calibrated`` tells which. At
+    ``natural_zoom`` what stands out of the noise fills two thirds of the picture.
     """
 
     values: npt.NDArray[np.float32]
     step: tuple[float, float]
     calibrated: bool
+    natural_zoom: float
 
 
 def spectrum_of(image: Image, window: Window) -> Spectrum | None:
@@ -55,7 +58,20 @@ def spectrum_of(image: Image, window: Window) -> Spectrum | None:
     pixel_x, pixel_y = (size_x or 1.0, size_y or 1.0) if calibrated else (1.0, 1.0)
     frequency = (1 / (width * step * pixel_x), 1 / (height * step * pixel_y))
     floor = float(np.median(power)) + 1e-12
-    return Spectrum(np.log10(power / floor + 1e-3).astype(np.float32), frequency, calibrated)
+    logarithm = np.log10(power / floor + 1e-3).astype(np.float32)
+    return Spectrum(logarithm, frequency, calibrated, _natural_zoom(logarithm, frequency))
+
+
+def _natural_zoom(logarithm: npt.NDArray[np.float32], step: tuple[float, float]) -> float:
+    """Zoom at which the strongest spots lie within two thirds of the picture."""
+    height, width = logarithm.shape
+    rows, columns = np.nonzero(logarithm > _SPOT)
+    if not len(rows):
+        return 1.0
+    reach = np.hypot((columns - width // 2) * step[0], (rows - height // 2) * step[1])
+    spots = float(np.percentile(reach, 98))
+    half = max(width * step[0], height * step[1]) / 2
+    return float(np.clip(0.67 * half / spots, 1.0, 16.0)) if spots > 0 else 1.0
 
 
 class FftPane(QWidget):
@@ -75,7 +91,7 @@ class FftPane(QWidget):
         self.spectrum: Spectrum | None = None
         self._picture: QImage | None = None
         self._cursor: QPointF | None = None
-        self._zoom = 1.0
+        self._zoom = 0.0  # 0: chosen so that the spots fill the pane
         self._background = Background()
         self._wanted: tuple[Image, Window] | None = None
         self._busy = False
@@ -97,6 +113,12 @@ class FftPane(QWidget):
         self._wanted = (image, window)
         if not self._busy:
             self._compute()
+
+    def zoom(self) -> float:
+        """How much of the spectrum is shown: 1 is all of it."""
+        if self._zoom or self.spectrum is None:
+            return self._zoom or 1.0
+        return self.spectrum.natural_zoom
 
     def frequency_at(self, point: QPointF) -> tuple[float, float] | None:
         """Frequency (x, y) at a place in the widget."""
@@ -121,7 +143,7 @@ class FftPane(QWidget):
     def wheelEvent(self, event: object) -> None:
         """Zoom about the middle."""
         delta = event.angleDelta().y()  # type: ignore[attr-defined]
-        self._zoom = min(max(self._zoom * 1.2 ** (delta / 120), 1.0), 16.0)
+        self._zoom = min(max(self.zoom() * 1.2 ** (delta / 120), 1.0), 32.0)
         self.update()
         event.accept()  # type: ignore[attr-defined]
 
@@ -177,7 +199,7 @@ class FftPane(QWidget):
             return 1.0
         height, width = self.spectrum.values.shape
         reach = float(max(width * self.spectrum.step[0], height * self.spectrum.step[1]))
-        return min(self.width(), self.height()) / reach * self._zoom
+        return min(self.width(), self.height()) / reach * self.zoom()
 
     def _compute(self) -> None:
         if self._wanted is None:

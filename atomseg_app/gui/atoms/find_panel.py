@@ -48,11 +48,12 @@ class FindPanel(QWidget):
         layout.addWidget(self.button)
         layout.addWidget(self.running)
         layout.addWidget(self.result)
+        self.result.hide()
         self._timer = QTimer(self, interval=_REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
         computing.changed.connect(self.refresh)
         computing.found.connect(self._show_found)
-        model.current_changed.connect(lambda: self.result.setText(""))
+        model.current_changed.connect(self.result.hide)
         model.selection_changed.connect(self._show_region)
         self.form.changed.connect(self._take_region)
         self.refresh()
@@ -92,6 +93,7 @@ class FindPanel(QWidget):
         words = f"{count:,} column{'' if count == 1 else 's'} in {seconds:.1f} s." if count else (
             "No column was found. Try the other polarity, or a larger number of false alarms.")  # fmt: skip
         self.result.setText(words)
+        self.result.show()
 
     def _show_region(self) -> None:
         if self.form.fields["region_px"].value() != self._model.region_px:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QPaintEngine, QPainter, QPen, QPixmap
 from shiboken6 import Shiboken
 
 from atomseg_app.data import Columns
-from atomseg_app.gui.colour_maps import colour_table
+from atomseg_app.gui.colour_maps import marker_table
 from atomseg_app.gui.view_geometry import Floats, ViewGeometry
 
 _SHADES = 64
@@ -187,8 +187,7 @@ class MarkerLayer(QObject):
         """Colour of each shade, and of what is not known."""
         if not self.style.quantity:
             return [QColor("#ffb000")] * (_SHADES + 1)
-        # The darkest fifth of a map would be lost on a dark image.
-        table = colour_table(self.style.colour_map, False, _SHADES)
+        table = marker_table(self.style.colour_map, _SHADES)
         return [*(QColor(*(int(c) for c in colour)) for colour in table), QColor("#ffffff")]
 
     def _paint_errors(

@@ -12,7 +12,7 @@ from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.atoms.quantities import QUANTITIES, colour_limits, pixel_nm
 from atomseg_app.gui.canvas import Pointer
 from atomseg_app.gui.color_bar import ColourBar
-from atomseg_app.gui.colour_maps import colour_table
+from atomseg_app.gui.colour_maps import marker_table
 from atomseg_app.gui.image_view import ImageView
 from atomseg_app.gui.view_geometry import Floats, ViewGeometry
 
@@ -84,7 +84,7 @@ class Overlay(QObject):
         values = distances if style.quantity == "nearest" else quantity.values(columns)
         low, high = colour_limits(values)
         self.markers.set_columns(columns, (values - low) / (high - low), spacing_px)
-        bar = ColourBar(quantity.label(columns), low, high, colour_table(style.colour_map))
+        bar = ColourBar(quantity.label(columns), low, high, marker_table(style.colour_map))
         self._view.set_overlay_bar(bar if style.shown and np.isfinite(values).any() else None)
 
     def _on_calibrated(self) -> None:

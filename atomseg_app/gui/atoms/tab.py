@@ -57,6 +57,7 @@ class AtomsTab(Tab):
         self.batch: BatchDialog | None = None
         self.tool_name = "select"
         self.fft_on = False
+        self._asked: set[int] = set()
         self._tools = self._make_tools()
         self.view.canvas.set_tool(self._tools["select"])
         self._fft_timer = QTimer(self, singleShot=True, interval=_FFT_DELAY_MS)
@@ -81,8 +82,6 @@ class AtomsTab(Tab):
             self._attach(item)
             return
         self.model.add(new_entry(item))
-        if not item.calibrated:
-            self.context.notify.warn(NOT_CALIBRATED, "Calibrate…", self._show_calibration)
 
     def is_empty(self) -> bool:
         """Whether no image is open."""
@@ -91,7 +90,7 @@ class AtomsTab(Tab):
     def clear(self) -> None:
         """Close everything."""
         self.model.clear()
-        self.context.notify.banners.dismiss(NOT_CALIBRATED)
+        self._asked.clear()
 
     def save_state(self) -> tuple[dict[str, Any], list[Data]]:
         """Every image followed by its columns; and how they are shown."""
@@ -225,7 +224,7 @@ class AtomsTab(Tab):
         }  # fmt: skip
 
     def _build(self) -> None:
-        self.data_list = DataList(self.model)
+        self.data_list = DataList(self.model, self.context.theme)
         self.table = ColumnTable(self.model)
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.data_list)
@@ -248,7 +247,7 @@ class AtomsTab(Tab):
         splitter.addWidget(middle)
         splitter.addWidget(self.steps)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([290, 760, 310])
+        splitter.setSizes([312, 740, 310])
         splitter.setCollapsible(1, False)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -321,15 +320,23 @@ class AtomsTab(Tab):
             self.view.canvas.centre_on(float(columns.table["x_px"][row]), float(columns.table["y_px"][row]))
 
     def _on_current(self) -> None:
+        self._ask_calibration()
         self.steps.measure.show_distance("")
         self._tools[self.tool_name].cancel()
         self._fft_timer.start()
 
     def _on_calibrated(self) -> None:
-        image = self.model.image()
-        if image is not None and image.calibrated:
-            self.context.notify.banners.dismiss(NOT_CALIBRATED)
+        self._ask_calibration()
         self._fft_timer.start()
+
+    def _ask_calibration(self) -> None:
+        """Ask once for each image without a pixel size, while it is shown."""
+        image = self.model.image()
+        if image is None or image.calibrated:
+            self.context.notify.banners.dismiss(NOT_CALIBRATED)
+        elif self.model.current_id not in self._asked:
+            self._asked.add(self.model.current_id)
+            self.context.notify.warn(NOT_CALIBRATED, "Calibrate…", self._show_calibration)
 
     def _on_distance(self, first: tuple[float, float], second: tuple[float, float], rows: tuple[int, int]) -> None:
         image = self.model.image()

@@ -224,7 +224,7 @@ class ColumnTable(QTableView):
         self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
         self._syncing = False
         if len(rows) and not self.hasFocus():
-            self.scrollTo(self.columns.index(int(rows[0]), 0))
+            self.scrollTo(self.columns.index(int(rows[0]), 0), QAbstractItemView.ScrollHint.PositionAtCenter)
         self.viewport().update()
 
     def _on_selected(self) -> None:
