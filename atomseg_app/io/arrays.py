@@ -88,7 +88,7 @@ def _member(path: Path, name: str, header: _Header, facts: Mapping[str, Any]) ->
         name,
         _axes(shape, facts.get("pixel_size_nm")),
         header.dtype,
-        lambda report: _load_member(path, f"{name}.npy", header),
+        lambda report: _load_member(path, f"{name}.npy", header, report),
         tilt_deg=angles if len(shape) == 3 and angles is not None and len(angles) == shape[0] else None,
         metadata={"kV": facts["kV"]} if "kV" in facts else {},
         image_axes=0 if is_table else 2,
@@ -156,14 +156,14 @@ def _facts(archive: zipfile.ZipFile, headers: Mapping[str, _Header | None]) -> d
     return facts
 
 
-def _load_member(path: Path, name: str, header: _Header) -> Array:
+def _load_member(path: Path, name: str, header: _Header, report: Report) -> Array:
     """Array of a member: mapped if it is stored as it is, else unpacked."""
     with ClampedFile(path) as file, zipfile.ZipFile(file) as archive:
         info = archive.getinfo(name)
         file.seek(info.header_offset)
         local = file.read(30)
     if info.compress_type != zipfile.ZIP_STORED or len(local) < 30:
-        return fill(header.shape, header.dtype, _planes(path, name, header))
+        return fill(header.shape, header.dtype, _planes(path, name, header), report)
     names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
     offset = info.header_offset + 30 + names + header.size
     return map_block(path, offset, header.shape, header.dtype, fortran=header.fortran)

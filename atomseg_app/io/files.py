@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str], dataset: str | None = None, report: Repor
     chosen = _choose(path, datasets, dataset)
     _check_name(path, form, report)
     with _one_sentence(path, form):
-        values = native(chosen.load(report))
+        values = native(chosen.load(report), report)
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
     return _data_object(path, chosen.info, form, values, _count_non_finite(values, report))

@@ -37,7 +37,9 @@ def read_folder(path: Path) -> list[Dataset]:
     dtype = np.dtype(first.dtype)
 
     def load(report: Report) -> Array:
-        return fill((len(views), *first.shape), dtype, ((index, view.load(report)) for index, view in enumerate(views)))
+        count = len(views)
+        parts = ((index, view.load(report.part(index / count, index / count))) for index, view in enumerate(views))
+        return fill((count, *first.shape), dtype, parts, report)
 
     return [
         dataset("", [Axis(len(views)), *axes], dtype, load,

@@ -168,7 +168,7 @@ def loader(path: Path, name: str, order: Sequence[int] | None = None) -> Any:
             offset = array.id.get_offset()
             if array.chunks is None and offset is not None:
                 return map_block(path, offset, array.shape, array.dtype).transpose(turn)
-            return fill([array.shape[axis] for axis in turn], array.dtype, _strips(array, turn))
+            return fill([array.shape[axis] for axis in turn], array.dtype, _strips(array, turn), report)
 
     return load
 

@@ -57,7 +57,7 @@ def _read(path: Path, form: str, ratio: float) -> list[Dataset]:
         with ClampedFile(path) as stream:
             picture = _open(stream, form)
             picture.load()
-            return fill((height, width), dtype, _strips(picture, report))
+            return fill((height, width), dtype, _strips(picture, report), report)
 
     return [dataset("", [Axis(height), Axis(width)], dtype, load)]
 

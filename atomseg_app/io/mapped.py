@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 
 from atomseg_app.data import Array
 from atomseg_app.io.dataset import Unreadable
+from atomseg_app.operations import Report
 from atomseg_app.places import cache_folder
 
 IN_MEMORY_BYTES = 64 << 20
@@ -86,27 +88,41 @@ def map_block(path: Path, offset: int, shape: Sequence[int], dtype: np.dtype[Any
     return np.memmap(path, dtype, "r", offset, tuple(shape), "F" if fortran else "C")
 
 
-def fill(shape: Sequence[int], dtype: np.dtype[Any], pieces: Iterable[tuple[Any, Array]]) -> Array:
+def fill(shape: Sequence[int], dtype: np.dtype[Any], pieces: Iterable[tuple[Any, Array]], report: Report) -> Array:
     """Read-only array made of pieces (index, values): in memory if small, else in a mapped temporary file.
 
     The dtype becomes that of the machine's byte order. The temporary file goes with the array. Raises Unreadable if
-    there is no room for it.
+    there is no room for it, Cancelled between pieces.
     """
     native = dtype.newbyteorder("=")
-    array = np.zeros(shape, native) if byte_count(shape, dtype.itemsize) <= IN_MEMORY_BYTES else _spool(shape, native)
+    need = byte_count(shape, dtype.itemsize)
+    array = np.zeros(shape, native) if need <= IN_MEMORY_BYTES else _spool(shape, native)
+    done = held = 0
     for index, values in pieces:
         array[index] = values
+        done, held = done + values.nbytes, held + values.nbytes
+        if isinstance(array, np.memmap) and held > IN_MEMORY_BYTES:
+            held = 0
+            _leave_to_disk(array)
+        report.progress(done / need, "unpacking")
     array.flags.writeable = False
     return array
 
 
-def native(array: Array) -> Array:
+def _leave_to_disk(array: Array) -> None:
+    """Give the pages of a map back, so that the process does not hold the whole array while it is written."""
+    pages: Any = array.base
+    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)  # of a shared map: its file keeps what was written
+
+
+def native(array: Array, report: Report) -> Array:
     """The array itself, or a copy in the machine's byte order made strip by strip."""
     if array.dtype.isnative:
         return array
     rows = max(1, IN_MEMORY_BYTES // 4 // max(1, array[:1].nbytes))
     strips = (slice(start, start + rows) for start in range(0, len(array), rows))
-    return fill(array.shape, array.dtype, ((strip, array[strip]) for strip in strips))
+    return fill(array.shape, array.dtype, ((strip, array[strip]) for strip in strips), report)
 
 
 def _spool(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:

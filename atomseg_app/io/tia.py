@@ -75,7 +75,7 @@ def _dataset(path: Path, name: str, facts: dict[str, Any]) -> Dataset:
 
     def load(report: Report) -> Array:
         planes = (map_block(path, element.offset, element.shape, element.dtype)[::-1] for element in elements)
-        return next(planes) if count == 1 else fill((count, *first.shape), first.dtype, enumerate(planes))
+        return next(planes) if count == 1 else fill((count, *first.shape), first.dtype, enumerate(planes), report)
 
     tilt = facts.get("tilt_deg")
     metadata = {"kV": facts["kV"]} if facts.get("kV") else {}

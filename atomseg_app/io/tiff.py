@@ -113,7 +113,20 @@ def _dataset(
     return dataset(
         name, axes, dtype, (lambda report: grey(load(report)[..., :3], report)) if is_colour else load,
         tilt_deg=angles or None, metadata={"kV": calibration.kV} if calibration.kV else {},
+        refusal=_missing_codec(page),
     )  # fmt: skip
+
+
+def _missing_codec(page: tifffile.TiffPage) -> str:
+    """Why the compression of a page cannot be undone here; empty if it can."""
+    import tifffile
+
+    try:
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except (KeyError, ImportError):
+        name = getattr(page.compression, "name", page.compression)
+        return f"its {name} compression needs one more package (pip install imagecodecs)"
+    return ""
 
 
 def _axis(letter: str, size: int, calibration: Calibration) -> Axis:
@@ -149,7 +162,7 @@ def _loader(path: Path, index: int, shape: Sequence[int], dtype: np.dtype[Any]) 
                 stored = dtype.newbyteorder(">" if tiff.byteorder == ">" else "<")
                 return map_block(path, series.dataoffset, shape, stored)
             stack = (len(series.pages), *_first_page(series).shape)
-            return fill(stack, dtype, _pieces(series, stack)).reshape(shape)
+            return fill(stack, dtype, _pieces(series, stack), report).reshape(shape)
 
     return load
 

@@ -138,7 +138,7 @@ def _loader(path: Path, name: str) -> hspy.Loader:
         array = _array(_open(path), name)
         if array is None:
             raise Unreadable("its array is gone")
-        return fill(array.shape, array.dtype, _strips(array))
+        return fill(array.shape, array.dtype, _strips(array), report)
 
     return load
 

@@ -13,8 +13,10 @@ import pytest
 
 from atomseg_app.benchmarks.dm_writer import write_dm
 from atomseg_app.benchmarks.sample_files import sample_image, sample_series
+from atomseg_app.errors import Cancelled
 from atomseg_app.io import mapped
 from atomseg_app.io.files import inspect, read
+from atomseg_app.operations import Report
 from atomseg_app.places import cache_folder
 
 SIDE = 20_000
@@ -146,6 +148,25 @@ def test_decoded_arrays_are_spooled(values: np.ndarray, tmp_path: Path, monkeypa
         del item
         gc.collect()
         assert list((cache_folder() / "decoded").iterdir()) == []
+
+
+def test_unpacking_holds_little_and_can_be_cancelled(tmp_path: Path) -> None:
+    """120 MB of a compressed stack: progress is told, the process holds less, and Cancel ends it at once."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        array = file.create_dataset("stack", (60, 1000, 1000), "u2", chunks=(1, 1000, 1000), compression="gzip")
+        for index in range(60):
+            array[index] = index
+    fractions: list[float] = []
+    before = psutil.Process().memory_info().rss
+    item = read(tmp_path / "a.h5", report=Report(on_progress=lambda fraction, message: fractions.append(fraction)))
+    assert psutil.Process().memory_info().rss - before < 100 << 20
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert [int(frame[0, 0]) for frame in item.values] == list(range(60))
+    with pytest.raises(Cancelled):
+        read(tmp_path / "a.h5", report=Report(cancelled=lambda: len(fractions) > 0))
 
 
 def test_files_of_ended_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
