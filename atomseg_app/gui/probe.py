@@ -102,7 +102,8 @@ class _Measurement:
         """Longest delay of the event loop from submitting *Find columns* until its result is on the screen."""
         watchdog = StallWatchdog()
         watchdog.start()
-        self._finished(_find(image))
+        for item in self._finished(_find(image)).items:
+            self._show(item)
         _wait(200)  # the result is painted
         watchdog.stop()
         return round(watchdog.longest_s, 4)
@@ -124,22 +125,17 @@ class _Measurement:
         self._finished(_find(following, refine=False))
         return round(time.perf_counter() - start, 4)
 
-    def _submit(self, task: Task) -> Job:
-        return self._jobs.submit(task, task.title, self._show_all)
-
-    def _show_all(self, result: TaskResult) -> None:
-        for item in result.items:
-            self._show(item)
-
-    def _finished(self, task: Task) -> None:
-        job = self._submit(task)
+    def _finished(self, task: Task) -> TaskResult:
+        results: list[TaskResult] = []
+        job = self._jobs.submit(task, task.title, results.append)
         self._wait_for(job)
-        if job.state != "done":
+        if not results:
             raise RuntimeError(f"{job.title}: {job.state}: {job.error}")
+        return results[0]
 
     def _begun(self, task: Task) -> Job:
         """A job that is well under way."""
-        job = self._submit(task)
+        job = self._jobs.submit(task, task.title)
         while job.state == "queued":
             _wait(5)
         _wait(300)
