@@ -31,18 +31,19 @@ class DatasetDialog(QDialog):
         heading = QLabel(f"{path.name} holds {len(datasets)} datasets. Which should be opened?", wordWrap=True)
         heading.setProperty("role", "heading")
         self.list = QTreeWidget()
+        self.list.ensurePolished()  # rows are measured when they are added
         self.list.setRootIsDecorated(False)
         self.list.setAlternatingRowColors(True)
         self.list.setAccessibleName("Datasets")
-        self.list.setHeaderLabels(["Name", "Size", "Kind", "Pixel size"])
-        self.list.setMinimumSize(560, 220)
+        self.list.setHeaderLabels(["Name", "Size", "Pixel size", "Kind"])
+        self.list.setMinimumSize(680, 220)
         first = True
         for info in datasets:
-            row = QTreeWidgetItem(self.list, [info["name"], _size(info), info["refusal"] or info["kind"], _pixel(info)])
+            row = QTreeWidgetItem(self.list, [info["name"], _size(info), _pixel(info), info["refusal"] or info["kind"]])
             row.setData(0, Qt.ItemDataRole.UserRole, info["name"])
             if info["refusal"]:
                 row.setFlags(Qt.ItemFlag.NoItemFlags)
-                row.setToolTip(2, info["refusal"])
+                row.setToolTip(3, info["refusal"])
                 continue
             row.setFlags(row.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             row.setCheckState(0, Qt.CheckState.Checked if first else Qt.CheckState.Unchecked)
@@ -50,6 +51,9 @@ class DatasetDialog(QDialog):
                 self.list.setCurrentItem(row)
             first = False
         self.list.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.list.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        mark = 2 * self.fontMetrics().height()  # the style sheet's check box is wider than Qt reckons
+        self.list.header().resizeSection(0, self.list.sizeHintForColumn(0) + mark)
         self.list.itemChanged.connect(self._update)
         self._accepted = False
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
@@ -79,7 +83,7 @@ class DatasetDialog(QDialog):
 
 
 def _size(info: Mapping[str, Any]) -> str:
-    return f"{' x '.join(str(n) for n in info['shape'])}  {info['dtype']}"
+    return f"{' × '.join(str(n) for n in info['shape'])}  {info['dtype']}"
 
 
 def _pixel(info: Mapping[str, Any]) -> str:

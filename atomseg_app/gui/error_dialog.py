@@ -42,13 +42,13 @@ class ErrorDialog(QDialog):
         super().__init__(parent)
         self.setObjectName("dialog.error")
         self.setWindowTitle("AtomSeg")
-        self.setMinimumWidth(30 * self.fontMetrics().averageCharWidth() + 200)
         self._problems: list[_Problem] = []
         self._heading = QLabel(wordWrap=True)
         self._heading.setProperty("role", "heading")
         self._text = QLabel(wordWrap=True)
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text.setMinimumWidth(62 * self.fontMetrics().averageCharWidth())
         self._count = QLabel()
         self._count.setProperty("role", "small")
         self._details = QPlainTextEdit(readOnly=True)
@@ -103,6 +103,7 @@ class ErrorDialog(QDialog):
         self._count.setText(" ".join(part for part in parts if part))
         self._count.setVisible(bool(self._count.text()))
         self._details.setPlainText(self.report())
+        self.adjustSize()
 
     def _toggle_details(self, shown: bool) -> None:
         self._details.setVisible(shown)

@@ -46,10 +46,10 @@ class LocateDialog(QDialog):
         skip.setToolTip("Open what is there, for reading only, so that nothing of the project is lost.")
         buttons.addButton(self.locate_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(skip, QDialogButtonBox.ButtonRole.AcceptRole)
-        self.locate_button.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         _lay_out(self, self.heading, self.list, buttons)
+        self.locate_button.setDefault(True)  # a button has to be in its dialog for this
         self._fill()
 
     def found(self, old: Path, new: Path) -> None:
@@ -97,7 +97,6 @@ class RecoveryDialog(QDialog):
         self.list.currentItemChanged.connect(self._update)
         buttons = QDialogButtonBox()
         self.recover_button = QPushButton("Recover")
-        self.recover_button.setDefault(True)
         self.discard_button = QPushButton("Discard")
         self.discard_button.setToolTip("Delete the selected recovery copy.")
         self.discard_button.clicked.connect(self._discard)
@@ -110,6 +109,7 @@ class RecoveryDialog(QDialog):
         buttons.rejected.connect(self.reject)
         heading = _heading("AtomSeg ended unexpectedly. This work was not saved:")
         _lay_out(self, heading, self.list, buttons)
+        self.recover_button.setDefault(True)
         self._update()
 
     def chosen(self) -> Recoverable | None:
@@ -150,6 +150,7 @@ def _heading(text: str) -> QLabel:
 
 def _list(headers: list[str]) -> QTreeWidget:
     tree = QTreeWidget()
+    tree.ensurePolished()  # rows are measured when they are added
     tree.setRootIsDecorated(False)
     tree.setAlternatingRowColors(True)
     tree.setHeaderLabels(headers)

@@ -38,6 +38,7 @@ class ShortcutEditor(QWidget):
         self.search.setAccessibleName("Find an action or keys")
         self.search.textChanged.connect(self.refresh)
         self.list = QTreeWidget()
+        self.list.ensurePolished()  # rows are measured when they are added
         self.list.setRootIsDecorated(False)
         self.list.setAlternatingRowColors(True)
         self.list.setAccessibleName("Actions and their shortcuts")

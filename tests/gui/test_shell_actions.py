@@ -21,18 +21,20 @@ from atomseg_app.gui.tour import Tour
 from tests.gui.driving import OPEN_MS, Button, Key, plain
 
 
-def test_every_action_is_complete(shell: MainWindow) -> None:
-    registry = shell.context.actions
-    actions = [a for a in shell.findChildren(QAction) if a.menu() is None and not a.isSeparator() and a.text()]
-    actions = [a for a in actions if a.parent() not in (shell.jobs_dock, shell.log_dock, shell.menus.toolbar)]
+def test_every_action_is_complete(main_window: MainWindow) -> None:
+    registry = main_window.context.actions
+    actions = [a for a in main_window.findChildren(QAction) if a.menu() is None and not a.isSeparator() and a.text()]
+    actions = [
+        a for a in actions if a.parent() not in (main_window.jobs_dock, main_window.log_dock, main_window.menus.toolbar)
+    ]
     actions = [a for a in actions if not isinstance(a.parent(), QLineEdit)]
     registered = [registry.qaction(action.id) for action in registry.actions()]
     assert len(registered) >= 25
     names = [a.objectName() for a in registered]
     assert len(set(names)) == len(names)
     assert {a.objectName() for a in actions} <= set(names), "a QAction made outside the registry"
-    shell.dialogs.palette()
-    listed = palette_of(shell)
+    main_window.dialogs.palette()
+    listed = palette_of(main_window)
     texts = [listed.list.item(row).text() for row in range(listed.list.count())]
     for qaction in registered:
         assert qaction.text(), qaction.objectName()
