@@ -153,7 +153,9 @@ def _refusal(kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     if kind == "spectrum-image":
         return f"it is a spectrum image ({size}), not an image; save one energy slice or its sum as an image"
     if kind == "diffraction-4d":
-        return f"it has {len(shape)} axes ({size}), as 4D-STEM data has; save a virtual image of it"
+        return (
+            f"it has {len(shape)} axes ({size}), as 4D-STEM data and hyperstacks have; save one image or series of it"
+        )
     if kind == "complex":
         return f"its values ({size}) are complex numbers, such as a Fourier transform; save its amplitude as an image"
     if dtype.kind not in "iufb" or dtype.itemsize > 8:

@@ -90,8 +90,13 @@ def _below(path: Path) -> Iterator[Path]:
     if not path.is_dir() or is_zarr(path):
         yield path
         return
-    for entry in sorted(path.iterdir(), key=lambda child: natural(child.name)):
-        if not entry.name.startswith(".") and (entry.is_dir() or _is_input(entry)):
+    try:
+        entries = sorted(path.iterdir(), key=lambda child: natural(child.name))
+    except OSError as problem:
+        raise FileError(f"{path} cannot be looked into: {problem.strerror}.") from None
+    for entry in entries:
+        is_folder = entry.is_dir() and not entry.is_symlink()  # links could lead round in circles
+        if not entry.name.startswith(".") and (is_folder or _is_input(entry)):
             yield from _below(entry)
 
 
@@ -100,7 +105,7 @@ def _is_input(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".emi":
         return not any(path.parent.glob(f"{glob.escape(path.stem)}_*.ser"))
-    return path.is_dir() or suffix in SUPPORTED
+    return suffix in SUPPORTED and not (path.is_dir() and path.is_symlink())
 
 
 def _open(path: Path) -> tuple[Format, list[Dataset]]:

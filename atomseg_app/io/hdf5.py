@@ -135,7 +135,9 @@ def small(array: h5py.Dataset | None) -> Array:
 
 
 def check_stored(array: h5py.Dataset) -> None:
-    """Raise Unreadable unless the file itself holds every value of a dataset."""
+    """Raise Unreadable unless the file itself holds every value of a dataset, in a compression that is known."""
+    import h5py
+
     if array.external or array.is_virtual:
         raise Unreadable("its values lie in other files")
     shape, itemsize, stored = array.shape, array.dtype.itemsize, array.id.get_storage_size()
@@ -150,7 +152,12 @@ def check_stored(array: h5py.Dataset) -> None:
         raise Unreadable(
             f"only {array.id.get_num_chunks()} of the {grid} pieces of its array {name_of(array)} were written"
         )
-    ratio = DEFLATE_RATIO if array.id.get_create_plist().get_nfilters() else 1
+    filters = array.id.get_create_plist()
+    for index in range(filters.get_nfilters()):
+        code, _, _, name = filters.get_filter(index)
+        if not h5py.h5z.filter_avail(code):
+            raise Unreadable(f"its compression ({text(name) or code}) is not known here; save it again with gzip")
+    ratio = DEFLATE_RATIO if filters.get_nfilters() else 1
     check_ratio(array.chunks, itemsize, max(stored // grid, 1) if grid > 1 else stored, ratio)
     check_ratio(shape, itemsize, stored, ratio)
 

@@ -355,3 +355,47 @@ def test_infos_are_json(tmp_path: Path) -> None:
     for name in SAMPLES:
         SAMPLES[name](tmp_path / name)
         json.dumps([asdict(info) for info in inspect(tmp_path / name)])
+
+
+def test_links_that_lead_round_in_circles(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", sample_image())
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert [path.name for path in find_inputs([tmp_path])] == ["a.npy"]
+
+
+def test_pieces_of_a_zarr_store_that_promise_more(tmp_path: Path) -> None:
+    """The codecs would take the size that a piece states on its word."""
+    SAMPLES["signal.zspy"](tmp_path / "a.zspy")
+    piece = next(path for path in (tmp_path / "a.zspy").rglob("0.0.0"))
+    piece.write_bytes(b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 1 << 40) + b"\0" * 20)
+    sentence(tmp_path / "a.zspy", "a piece of its array is damaged")
+
+
+def test_hdf5_objects_beyond_the_end(tmp_path: Path) -> None:
+    """A size of gigabytes in an object header, of the old and the new kind, is refused before the library obeys it."""
+    import h5py
+
+    for libver, mark in (("earliest", b"\1\0"), ("latest", b"OHDR")):
+        path = tmp_path / f"{libver}.h5"
+        with h5py.File(path, "w", libver=libver) as file:
+            at = h5py.h5o.get_info(file.create_dataset("image", data=sample_image()).id).addr
+        content = bytearray(path.read_bytes())
+        assert content[at : at + len(mark)] == mark
+        if libver == "earliest":
+            content[at + 8 : at + 12] = struct.pack("<I", 0xFFFFFF00)
+        else:
+            content[at + 5] |= 3  # a size of eight bytes, read from what follows
+        path.write_bytes(bytes(content))
+        sentence(path, "reaches beyond its end")
+
+
+def test_names_in_circles(tmp_path: Path) -> None:
+    """The library follows free blocks of a heap of names for ever, taking memory for each."""
+    SAMPLES["signal.hspy"](tmp_path / "a.hspy")
+    content = bytearray((tmp_path / "a.hspy").read_bytes())
+    at = content.index(b"HEAP\0\0\0\0")
+    size, _, address = struct.unpack_from("<3Q", content, at + 8)
+    content[at + 16 : at + 24] = struct.pack("<Q", size - 32)
+    content[address + size - 32 : address + size - 16] = struct.pack("<QQ", size - 32, 32)
+    (tmp_path / "a.hspy").write_bytes(bytes(content))
+    sentence(tmp_path / "a.hspy", "heap of names")
