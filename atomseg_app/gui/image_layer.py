@@ -81,6 +81,7 @@ class ImageLayer(QObject):
         painter.save()
         shrunk = tile.step * min(geometry.scale) * device_scale < 1
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.smooth or shrunk)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)  # else edges are rounded: up to a screen px off
         left, top, right, bottom = tile.window
         picture = self._picture(tile)
         target = geometry.rect(left - 0.5, top - 0.5, right - 0.5, bottom - 0.5)
