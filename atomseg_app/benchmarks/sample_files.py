@@ -48,11 +48,14 @@ def _dm_stack(path: Path) -> None:
 
 
 def _ser(path: Path) -> None:
-    values = sample_image()
-    head = struct.pack("<HHHIIIIII", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, 1, 1, 30, 0)
-    step = PIXEL_NM * 1e-9
+    """Header, one dimension, offsets of the image and of its time stamp, the image, the time stamp."""
+    values, step = sample_image(), PIXEL_NM * 1e-9
+    head = struct.pack("<HHHIIIIII", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, 1, 1, 62, 1)
+    dimension = struct.pack("<IddIII", 1, 0.0, 1.0, 0, 0, 0)
     element = struct.pack("<ddIddIHII", 0.0, step, 0, 0.0, step, 0, 2, values.shape[1], values.shape[0])
-    path.write_bytes(head + struct.pack("<I", len(head) + 4) + element + values[::-1].astype("<u2").tobytes())
+    pixels = values[::-1].astype("<u2").tobytes()
+    offsets = struct.pack("<II", 70, 70 + len(element) + len(pixels))
+    path.write_bytes(head + dimension + offsets + element + pixels + struct.pack("<HHI", 0x4152, 0, 0))
 
 
 def _emi(path: Path) -> None:
@@ -152,7 +155,9 @@ def _hspy(path: Path) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
+        file.attrs.update({"file_format": "HyperSpy", "file_format_version": "3.3"})
         group = file.create_group("Experiments/sample")
+        group.create_group("original_metadata")
         group.create_dataset("data", data=sample_series(), chunks=(1, 16, 20), compression="gzip")
         for index, axis in enumerate(_signal_axes()):
             group.create_group(f"axis-{index}").attrs.update(axis)
@@ -164,7 +169,10 @@ def _zspy(path: Path) -> None:
     from zarr.storage import LocalStore
 
     root = zarr.create_group(LocalStore(path), zarr_format=2)
+    root.attrs.update({"file_format": "ZSpy", "file_format_version": "3.3"})
     group = root.create_group("Experiments/sample")
+    group.create_group("metadata")
+    group.create_group("original_metadata")
     array = group.create_array("data", shape=(5, 16, 20), chunks=(1, 16, 20), dtype="int16")
     array[...] = sample_series()
     for index, axis in enumerate(_signal_axes()):

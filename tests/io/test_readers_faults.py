@@ -211,7 +211,7 @@ def test_headers_that_promise_more_than_there_is(tmp_path: Path, monkeypatch: py
     SAMPLES["tilts.mrc"](tmp_path / "a.mrc")
     _patch(tmp_path / "a.mrc", 0, struct.pack("<3i", big, big, 9))
     SAMPLES["image_1.ser"](tmp_path / "a.ser")
-    _patch(tmp_path / "a.ser", 34 + 42, struct.pack("<II", big, big))
+    _patch(tmp_path / "a.ser", 70 + 42, struct.pack("<II", big, big))
     (tmp_path / "a.npy").write_bytes(_npy_header((big, big)) + b"\0" * 100)
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("image.npy", _npy_header((big, big)) + b"\0" * 100)
