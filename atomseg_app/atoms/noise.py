@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 _SAMPLES = 400_000
 _LEVELS = 24
+_SAME = 0.03
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Noise:
     def variance(self, level: torch.Tensor) -> torch.Tensor:
         """Variance at each level, same shape."""
         return (level * self.gain + self.constant).clamp_min(self.floor)
+
+    def agrees(self, other: Noise, level: torch.Tensor) -> bool:
+        """Whether another estimate is the same within a few per cent over the range of levels."""
+        ends = torch.stack([level.min(), level.mean(), level.max()])
+        return bool(torch.all(torch.abs(torch.log(self.variance(ends) / other.variance(ends))) < _SAME))
 
     def deviance(self, data: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """Quasi-deviance of data against a level, same shape: 2 ∫ (data - t)/variance(t) dt from level to data.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from atomseg_app.atoms import model
 from atomseg_app.atoms.refine import LEAST_DAMPING, Fit
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +23,7 @@ _SEED = 20011
 _LEAST = 0.25
 _SAMPLES = 5000
 _DEEP_SIGMA = 4.0  # columns nearer to the border than this are not asked
+_TRUSTED = 0.98  # of the projections, the smaller ones: one bad column must not speak for all
 _CHANCE = 2.0  # standard deviations of the estimate that do not count as excess
 
 
@@ -34,31 +36,47 @@ def position_errors(fit: Fit) -> Floats:
 
 
 def excess_power(fit: Fit) -> Floats:
-    """Power (3,) of the residual in the patterns of a shift in x, in y and of an amplitude, 1 for white noise."""
+    """Power (3,) of the residual in the patterns of a shift in x, in y and of an amplitude, 1 for white noise.
+
+    What chance alone would show counts as none.
+    """
     problem, at = fit.problem, fit.at
     deviation = fit.noise.variance(at.image).sqrt()
-    generator = torch.Generator().manual_seed(_SEED)
-    white = torch.randn(at.image.shape, generator=generator).to(at.image.device)
+    asked = _Patterns(fit)
+    white = torch.randn(at.image.shape, generator=torch.Generator().manual_seed(_SEED)).to(at.image.device)
     fake = at.image + white * deviation
-    equations = problem.normal_equations(replace(at, own=0 * at.own, common=0 * at.common), fit.noise, fake)
-    fitted, _ = problem.stepped(at, equations, LEAST_DAMPING)
-    real = _pattern_power((problem.scene.data - at.image) / deviation * problem.valid, fit)
-    reference = _pattern_power((fake - fitted.image) / deviation * problem.valid, fit)
-    excess = np.log(np.maximum(real / np.maximum(reference, 1e-12), _LEAST))
-    asked = min(problem.scene.data.numel() / (4 * np.pi * problem.sigma**2), float(len(fit.state)))
-    chance = _CHANCE * np.sqrt(4 / asked)
-    return np.asarray(np.exp(np.sign(excess) * np.maximum(np.abs(excess) - chance, 0)))
+    start = replace(at, own=0 * at.own, common=0 * at.common)
+    equations = problem.normal_equations(start, fit.noise, fake)
+    fitted, _ = problem.stepped(start, equations, LEAST_DAMPING)
+    real = asked.power((problem.scene.data - at.image) / deviation * problem.valid)
+    reference = asked.power((fake - fitted.image) / deviation * problem.valid)
+    excess = real / reference
+    logarithm = np.log(np.maximum(excess, _LEAST))
+    independent = min(problem.scene.data.numel() / (4 * np.pi * problem.sigma**2), float(len(fit.state)))
+    chance = _CHANCE * np.sqrt(4 / independent)
+    return np.asarray(np.exp(np.sign(logarithm) * np.maximum(np.abs(logarithm) - chance, 0)))
 
 
-def _pattern_power(residual: torch.Tensor, fit: Fit) -> Floats:
-    """Mean square (3,) of the projections of a standardised residual on each pattern, placed at random near columns."""
-    renderer, state, deep = fit.problem.renderer, fit.state, _DEEP_SIGMA * fit.problem.sigma
-    height, width = fit.problem.scene.shape
-    sound = (state.x > deep) & (state.x < width - 1 - deep) & (state.y > deep) & (state.y < height - 1 - deep)
-    sound &= fit.converged
-    state = state.take(sound) if sound.any() else state
-    copies = max(1, _SAMPLES // len(state))
-    many = state.take(np.tile(np.arange(len(state)), copies))
-    dx, dy = np.random.default_rng(_SEED).normal(0, fit.problem.sigma, (2, len(many)))
-    moments = renderer.moments(renderer.padded(residual), replace(many, x=many.x + dx, y=many.y + dy), 1)
-    return np.array([np.mean(moments[:, j, i] ** 2) for j, i in ((0, 1), (1, 0), (0, 0))])
+class _Patterns:
+    """Patterns of a column's shift and of its amplitude, at random places near the sound columns of a fit."""
+
+    def __init__(self, fit: Fit) -> None:
+        state, sigma = fit.state, fit.problem.sigma
+        height, width = fit.problem.scene.shape
+        deep = np.minimum(np.minimum(state.x, width - 1 - state.x), np.minimum(state.y, height - 1 - state.y))
+        sound = fit.converged & (deep > _DEEP_SIGMA * sigma)
+        state = state.take(sound) if sound.any() else state
+        many = state.take(np.tile(np.arange(len(state)), max(1, _SAMPLES // len(state))))
+        dx, dy = np.random.default_rng(_SEED).normal(0, sigma, (2, len(many)))
+        self._places: model.ColumnState = replace(many, x=many.x + dx, y=many.y + dy)
+        self._renderer = fit.problem.renderer
+
+    def power(self, standardised: torch.Tensor) -> Floats:
+        """Mean square (3,) of the projections of an image (y, x) on the three patterns."""
+        moments = self._renderer.moments(self._renderer.padded(standardised), self._places, 1)
+        return np.array([_trimmed(moments[:, j, i] ** 2) for j, i in ((0, 1), (1, 0), (0, 0))])
+
+
+def _trimmed(squares: Floats) -> float:
+    """Mean without the largest few."""
+    return max(float(np.mean(np.sort(squares)[: max(1, int(_TRUSTED * len(squares)))])), 1e-12)

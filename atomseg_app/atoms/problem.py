@@ -20,6 +20,7 @@ _NODES_SPACING = 2.0  # nodes of the background, in column spacings
 _NODES_SIGMA = 8.0  # and at least this many widths
 _STEP_SIGMA = 0.4  # largest move in one step, in widths
 _STEP_AMPLITUDE = 0.7
+_CONTRAST = 0.3  # amplitude, in scene units, that a column may well have
 _STEP_SHAPE = 0.25
 _BEYOND_SIGMA = 2.0  # how far outside the image the centre of a column may lie whose tail is in it
 _ROUGHNESS = 1e-3  # of the data's own weight on a node
@@ -191,7 +192,7 @@ def _limited(steps: Floats, state: model.ColumnState, sigma: float) -> Floats:
     move = np.hypot(steps[:, 0], steps[:, 1]) / (_STEP_SIGMA * sigma)
     out[:, :2] /= np.maximum(move, 1)[:, None]
     size = np.abs(state.amplitude)
-    most = _STEP_AMPLITUDE * np.maximum(size, np.median(size))
+    most = _STEP_AMPLITUDE * np.maximum(size, max(float(np.median(size)), _CONTRAST))
     out[:, 2] = np.clip(steps[:, 2], -most, most)
     out[:, 3:] = np.clip(steps[:, 3:], -_STEP_SHAPE, _STEP_SHAPE)
     return out

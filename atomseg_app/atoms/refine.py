@@ -89,10 +89,13 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
         at, damping = trial, max(damping / 5, LEAST_DAMPING)
         swing = _steadied(swing, moved, last)
         resting = np.abs(moved).max() < _TOLERANCE or gain < _LEAST_GAIN
-        if not known and taken in _NOISE_STEPS:
-            noise = estimate(scene.data - at.image, at.image, scene.valid)
-        elif (known or taken > _NOISE_STEPS[-1]) and resting:
+        if known and resting:
             break
+        if not known and (resting or taken in _NOISE_STEPS):
+            fresh = estimate(scene.data - at.image, at.image, scene.valid)
+            if resting and taken > _NOISE_STEPS[-1] and noise.agrees(fresh, at.image):
+                break
+            noise = fresh
     return Fit(problem, at, noise, np.abs(moved).max(axis=1))
 
 
