@@ -24,7 +24,7 @@ from atomseg_app.operations import Report
 
 ADDRESS_SPACE_BYTES = 3 << 30
 """How much a worker may reserve beyond what it had when it began."""
-SLACK_BYTES = 16 << 20
+SLACK_BYTES = 8 << 20
 """What libraries take for themselves, whatever the file."""
 SIDE_FILES = (".mdoc", ".rawtlt", ".tlt", ".json")
 _EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, (1 << 64) - 1)
