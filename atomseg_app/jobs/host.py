@@ -169,7 +169,7 @@ class Host:
                 while process.unneeded:
                     process.channel.send("release", job=process.unneeded.popleft())
                 process.channel.send("run", job=job, **fields)
-            return _Run(process, job, title, report, self._grace_s).follow()
+            return _Run(process, job, report, self._grace_s).follow()
         except _Ended as end:
             for target in task.targets:
                 remove_unfinished(target, process.pid)
@@ -211,8 +211,8 @@ def _cancelled(report: Report) -> bool:
 class _Run:
     """One task in a compute process: passes on what it reports, and sees that it ends when it is cancelled."""
 
-    def __init__(self, process: ComputeProcess, job: int, title: str, report: Report, grace_s: float) -> None:
-        self._process, self._job, self._title, self._report = process, job, title, report
+    def __init__(self, process: ComputeProcess, job: int, report: Report, grace_s: float) -> None:
+        self._process, self._job, self._report = process, job, report
         self._grace_s = grace_s
         self._kill_at: float | None = None
         self._started = False
@@ -227,9 +227,12 @@ class _Run:
                     message = self._process.events.get(timeout=_POLL_S)
                 except queue.Empty:
                     continue
-                finished = message is None or message.kind in _FINAL
                 if message is None:
+                    finished = True
                     raise _Ended(started=self._started)
+                if message.fields.get("job") != self._job:  # of a task that was given up
+                    continue
+                finished = message.kind in _FINAL
                 result = self._take(message)
                 if result is not None:
                     return result
@@ -249,8 +252,6 @@ class _Run:
     def _take(self, message: Message) -> TaskResult | None:
         """Act on one message; the result if it is the last."""
         fields = message.fields
-        if fields.get("job") != self._job:
-            return None
         self._started = True
         with contextlib.suppress(Cancelled):  # the worker is told, and answers in its own time
             if message.kind == "progress":
