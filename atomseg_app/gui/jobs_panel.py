@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -23,6 +23,7 @@ from atomseg_app.jobs.engine import JobEngine
 from atomseg_app.jobs.job import Job
 
 _TICK_MS = 500
+_LOG_DELAY_MS = 150  # a job may log a hundred lines a second
 
 
 class JobsPanel(QWidget):
@@ -61,7 +62,10 @@ class JobsPanel(QWidget):
         self.copy_button.clicked.connect(self.copy_report)
         self._lay_out()
         self.table.selectionModel().currentChanged.connect(self._show_selected)
+        self._log_timer = QTimer(self, interval=_LOG_DELAY_MS, singleShot=True)
+        self._log_timer.timeout.connect(self._show_selected)
         jobs.job_added.connect(self._added)
+        jobs.job_finished.connect(self._finished)
         jobs.job_changed.connect(self._changed)
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._tick)
@@ -82,6 +86,11 @@ class JobsPanel(QWidget):
         job = self.selected()
         if job is not None:
             QGuiApplication.clipboard().setText(job.report_text())
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while it was hidden."""
+        super().showEvent(event)
+        self._show_selected()
 
     def _lay_out(self) -> None:
         buttons = QVBoxLayout()
@@ -117,8 +126,12 @@ class JobsPanel(QWidget):
 
     def _changed(self, job: Job) -> None:
         self.model.job_changed(job)
-        if job is self.selected():
-            self._show_selected()
+        if job is self.selected() and self.isVisible() and not self._log_timer.isActive():
+            self._log_timer.start()
+
+    def _finished(self, job: Job) -> None:
+        self.model.job_changed(job)
+        self._show_selected()
 
     def _tick(self) -> None:
         self.model.tick()

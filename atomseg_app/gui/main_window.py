@@ -287,7 +287,6 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         context = self.context
         context.actions.refused.connect(context.notify.error)
-        context.undo.changed.connect(self._refresh)
         for signal in (context.jobs.job_added, context.jobs.job_finished):
             signal.connect(self._refresh_actions)
         self.session.changed.connect(self._refresh)

@@ -60,7 +60,7 @@ def test_a_job_is_shown_and_cancelled_from_the_panel(shell: MainWindow, qtbot: Q
     assert shown[2].endswith(" s")
     assert shell.badges.jobs_button.text() == "Sleep"
     assert not shell.badges.progress.isHidden()
-    assert "line" in panel.log.toPlainText()  # type: ignore[attr-defined]
+    qtbot.waitUntil(lambda: "line" in panel.log.toPlainText())  # type: ignore[attr-defined]
     QTest.mouseClick(cancel, Button.LeftButton)
     qtbot.waitUntil(lambda: job.state == "cancelled", timeout=3000)
     assert not cancel.isEnabled()

@@ -21,11 +21,13 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from atomseg_app.data import Image
+from atomseg_app.gui.app import workspaces
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.project_dialogs import LocateDialog, RecoveryDialog
 from atomseg_app.gui.questions import Question
 from atomseg_app.gui.session import JOURNAL_EDITS
 from atomseg_app.gui.settings import AUTOSAVE_S, RECENT_FILES
+from atomseg_app.gui.welcome import samples
 from atomseg_app.io import journal, projects
 from tests.gui.driving import OPEN_MS, Button, answer, drop, plain
 from tests.gui.plain_tab import PlainTab
@@ -86,6 +88,27 @@ def test_a_project_is_saved_and_comes_back(
     assert plain(again).note == "two images"
     assert not again.session.dirty
     assert again.stack.currentWidget() is plain(again)
+
+
+def test_the_real_workspace_is_saved_and_comes_back(
+    main_window: MainWindow, make_window: Callable[..., MainWindow], qtbot: QtBot, tmp_path: Path
+) -> None:
+    for sample in samples():
+        main_window.open_paths([str(sample.path)])
+    tab = main_window.current_tab()
+    qtbot.waitUntil(lambda: sum(i.kind == "image" for i in tab.save_state()[1]) == len(samples()), timeout=OPEN_MS)
+    before = tab.save_state()
+    path = tmp_path / "real.atomseg"
+    save(main_window, qtbot, path)
+    assert path.stat().st_size < 100_000, "images are referred to, not copied"
+    main_window.close_now()
+    again = make_window(*workspaces())
+    again.flow.open_path(str(path))
+    qtbot.waitUntil(lambda: not again.session.empty, timeout=OPEN_MS)
+    after = again.current_tab().save_state()
+    assert after[0] == before[0]
+    assert [(i.kind, i.source.name) for i in after[1]] == [(i.kind, i.source.name) for i in before[1]]
+    assert not again.session.dirty
 
 
 def test_the_star_comes_and_goes(shell: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
