@@ -34,6 +34,7 @@ def read_dm(path: Path) -> list[Dataset]:
     kept = [image for image in kept if isinstance(find(image, "ImageData", "Data"), Block)]
     if not kept:
         raise Unreadable("there is no image in it")
+    kept.sort(key=lambda image: find(image, "ImageData", "DataType") == _COLOUR)  # pictures of old files come last
     names = [_name(image, index) if len(kept) > 1 else "" for index, image in enumerate(kept)]
     return [_dataset(path, image, name, order) for image, name in zip(kept, names, strict=True)]
 

@@ -34,7 +34,7 @@ def read_hdf5(path: Path) -> list[Dataset]:
 
     check_heaps(path)
     ObjectHeaders(path).check_root()
-    with h5py.File(path, "r") as file:
+    with _opened(path) as file:
         for convention in (velox, hspy, ncem, nexus):
             found: list[Dataset] = convention.read_group(path, file)
             if found:
@@ -48,6 +48,13 @@ def read_hdf5(path: Path) -> list[Dataset]:
     if not found:
         raise Unreadable("no array of two or three axes is in it")
     return found
+
+
+def _opened(path: Path) -> h5py.File:
+    """File opened to read; without a lock, which network drives may not give and a writer may hold."""
+    import h5py
+
+    return h5py.File(path, "r", locking=False)
 
 
 def name_of(item: h5py.Dataset | h5py.Group) -> str:
@@ -166,9 +173,7 @@ def loader(path: Path, name: str, order: Sequence[int] | None = None) -> Any:
     """Function that loads a dataset, its axes in ``order``: mapped if it lies in one piece, else strip by strip."""
 
     def load(report: Report) -> Array:
-        import h5py
-
-        with h5py.File(path, "r") as file:
+        with _opened(path) as file:
             array = file[name]
             check_stored(array)
             turn = tuple(order or range(array.ndim))

@@ -6,6 +6,8 @@ import contextlib
 import json
 import re
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -293,6 +295,29 @@ def test_hdf5_that_looks_elsewhere(tmp_path: Path) -> None:
     sentence(tmp_path / "external.h5", "other files")
     sentence(tmp_path / "virtual.h5", "other files")
     sentence(tmp_path / "link.h5", "no array")
+
+
+def test_a_file_that_another_program_writes(tmp_path: Path) -> None:
+    """A lock of another process, or none to be had on a network drive, does not keep a file from being read."""
+    import h5py
+
+    code = (
+        "import h5py, sys\n"
+        "file = h5py.File(sys.argv[1], 'w', locking=True)\n"
+        "file['image'] = [[1, 2], [3, 4]]\n"
+        "file.flush()\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.h5")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdin is not None
+        assert writer.stdout.readline() == "ready\n"
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(tmp_path / "a.h5", "r", locking=True)
+        assert read(tmp_path / "a.h5").values.tolist() == [[1, 2], [3, 4]]
+        writer.stdin.close()
 
 
 def test_arrays_written_in_part(tmp_path: Path) -> None:
