@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, ndimage
+from scipy import fft
 
 from atomseg_app.atoms.background import Grey
+from atomseg_app.atoms.scan_lines import LineNoise, line_noise
 
 Floats = npt.NDArray[np.float64]
+
+
+_QUANTILE = 0.25
+_TILE_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -19,14 +26,13 @@ class RadialSpectrum:
 
     White noise of variance v has power v. Columns in order put their power into a few sharp spots of each ring of
     frequencies; noise fills the ring. So a low quantile of a ring, scaled as for exponentially distributed power,
-    is the noise, whatever its correlation. ``lines`` is the variance per row and per column, against frequency across
-    them, of what scan lines differ by: it lies on the two axes, where no ring would show it.
+    is the noise, whatever its correlation. ``lines`` is what the rows, and the columns, of the scan differ by.
     """
 
     k: Floats
     total: Floats
     noise: Floats
-    lines: Floats
+    lines: tuple[LineNoise, ...]
 
     def log_power(self, power: Floats, scale_px: float) -> float:
         """Variance of ``-t^2 Laplacian(Gaussian_t)`` applied to a field of an isotropic spectrum."""
@@ -35,64 +41,93 @@ class RadialSpectrum:
     def noise_variance(self, scale_px: float) -> tuple[float, float]:
         """Variance of the LoG response to the noise, and its mean square wave number (rad/px)^2."""
         gain = self._gain(scale_px)
-        density = (self.noise * self.k / 2 + self.lines) * gain / np.pi
-        variance = float(np.trapezoid(density, self.k))
-        moment = float(np.trapezoid(density * self.k**2, self.k))
+        parts = [(self.log_power(self.noise, scale_px), self.log_power(self.noise * self.k**2, scale_px))]
+        parts += [lines.response(scale_px, gain) for lines in self.lines]
+        variance, moment = (sum(values) for values in zip(*parts, strict=True))
         return variance, moment / variance if variance > 0 else 3 / scale_px**2
 
     def _gain(self, scale_px: float) -> Floats:
         return np.asarray((scale_px * self.k) ** 4 * np.exp(-((scale_px * self.k) ** 2)))
 
 
-_QUANTILE = 0.25
+@dataclass(frozen=True)
+class _Rings:
+    """The frequencies of a transform (y, x) sorted into rings: members of ring i are ``order[start[i]:start[i+1]]``."""
+
+    k: Floats
+    order: npt.NDArray[np.int32]
+    start: npt.NDArray[np.intp]
+    window: Grey
 
 
-def radial_spectrum(grey: Grey) -> RadialSpectrum:
-    """Radial power spectrum of an image (y, x) and its noise floor (see :class:`RadialSpectrum`)."""
-    ny, nx = grey.shape
-    window = (np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]).astype(np.float32)
-    weight = float(window.sum())
-    transform = fft.rfft2((grey - float((grey * window).sum() / weight)) * window, workers=-1)
-    power = (transform.real**2 + transform.imag**2).ravel() / float((window * window).sum())
-    k = np.hypot(fft.fftfreq(ny)[:, None], fft.rfftfreq(nx)[None, :]).astype(np.float32).ravel() * np.float32(2 * np.pi)
+@lru_cache(maxsize=4)
+def _rings(shape: tuple[int, int]) -> _Rings:
+    """Rings at least one frequency step and 4 % wide, from 1.5 steps out; those of fewer than four members left out."""
+    ny, nx = shape
+    k = 2 * np.pi * np.hypot(fft.fftfreq(ny)[:, None], fft.rfftfreq(nx)[None, :]).astype(np.float32).ravel()
     step = 2 * np.pi / min(ny, nx)
     edges = [1.5 * step]
     while edges[-1] < np.pi:
         edges.append(edges[-1] + max(step, 0.04 * edges[-1]))
-    ring = np.searchsorted(np.asarray(edges, np.float32), k)
-    order = np.argsort(ring, kind="stable")
-    start = np.searchsorted(ring[order], np.arange(1, len(edges) + 1))
-    rows = []
-    for i in range(len(edges) - 1):
-        inside = power[order[start[i] : start[i + 1]]]
-        if len(inside) >= 4:
-            floor = np.quantile(inside, _QUANTILE) / -np.log(1 - _QUANTILE)
-            rows.append(((edges[i] + edges[i + 1]) / 2, inside.mean(dtype=np.float64), floor))
-    k_mean, total, noise = np.array(rows, float).reshape(-1, 3).T
-    if len(rows) < 4:
-        return RadialSpectrum(k_mean, total, noise, np.zeros_like(noise))
-    square = power.reshape(ny, -1)
-    lines = _line_power(square[: ny // 2, 0], k_mean, noise) / nx + _line_power(square[0], k_mean, noise) / ny
-    return RadialSpectrum(k_mean, total, noise, lines)
+    ring = np.searchsorted(np.asarray(edges, np.float32), k).astype(np.int16)
+    order = np.argsort(ring, kind="stable").astype(np.int32)
+    start = np.searchsorted(ring[order], np.arange(1, len(edges) + 1, dtype=np.int16))
+    enough = int(np.argmax(np.diff(start) >= 4)) if len(edges) > 1 else 0
+    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
+    middle = (np.array(edges[:-1]) + np.array(edges[1:])) / 2
+    return _Rings(middle[enough:], order, start[enough:], window.astype(np.float32))
 
 
-def _line_power(axis: npt.NDArray[np.float32], k: Floats, noise: Floats) -> Floats:
-    """Power on one axis of the transform above that of its rings, for a unit-length window, at frequencies ``k``.
+def radial_spectrum(grey: Grey) -> RadialSpectrum:
+    """Radial power spectrum of an image (y, x) and its noise floor, the mean over tiles where the image is large."""
+    shape = (min(grey.shape[0], _TILE_PX), min(grey.shape[1], _TILE_PX))
+    rings = _rings(shape)
+    corners = [np.linspace(0, n - part, -(-n // part)).astype(int) for n, part in zip(grey.shape, shape, strict=True)]
+    tiles = [grey[y : y + shape[0], x : x + shape[1]] for y in corners[0] for x in corners[1]]
+    total, noise = np.zeros(len(rings.k)), np.zeros(len(rings.k))
+    axes = np.zeros(shape[0] // 2, np.float32), np.zeros(shape[1] // 2 + 1, np.float32)
+    for tile in tiles:
+        power = _power(tile, rings.window)
+        axes[0][:] += power[: shape[0] // 2, 0] / len(tiles)
+        axes[1][:] += power[0] / len(tiles)
+        means, floors = _ring_levels(power, rings)
+        total += means / len(tiles)
+        noise += floors / len(tiles)
+    if len(rings.k) < 4:
+        return RadialSpectrum(rings.k, total, noise, ())
+    lines = tuple(
+        line_noise(
+            power / shape[1 - axis], grey.mean(axis=1 - axis, dtype=np.float64), rings.k, noise / shape[1 - axis]
+        )
+        for axis, power in enumerate(axes)
+    )
+    return RadialSpectrum(rings.k, total, noise, lines)
 
-    The running quantile passes over lattices in line with the scan: their spots are sharp.
-    """
-    floor = ndimage.percentile_filter(axis, 100 * _QUANTILE, size=21, mode="nearest") / -np.log(1 - _QUANTILE)
-    found = np.interp(k, np.linspace(0, np.pi, len(axis), endpoint=False), floor)
-    # Below three times the rings' power it is their own scatter. The window adds (sum w)^2 / (n sum w^2) = 2/3.
-    return np.asarray(np.where(found > 3 * noise, found - noise, 0) * 1.5)
+
+def _power(tile: Grey, window: Grey) -> Grey:
+    """Periodogram (y, x // 2 + 1) of a tile less its mean, under a window."""
+    transform = fft.rfft2((tile - float((tile * window).sum() / window.sum())) * window, workers=-1)
+    return np.asarray((transform.real**2 + transform.imag**2) / float((window * window).sum()), np.float32)
+
+
+def _ring_levels(power: Grey, rings: _Rings) -> tuple[Floats, Floats]:
+    """Mean of each ring, and the level of exponentially distributed power with its lower quartile."""
+    sorted_power = power.ravel()[rings.order]
+    parts = [sorted_power[a:b] for a, b in itertools.pairwise(rings.start)]
+    means = np.array([part.mean(dtype=np.float64) for part in parts])
+    ranks = [int(_QUANTILE * (len(part) - 1)) for part in parts]
+    floors = np.array([np.partition(part, rank)[rank] for part, rank in zip(parts, ranks, strict=True)])
+    return means, floors / -np.log(1 - _QUANTILE)
 
 
 def spectral_scale(spectrum: RadialSpectrum, largest_px: float) -> float:
     """Scale t (px) of the Laplacian of Gaussian that gathers most of the power above noise.
 
-    For a lattice of Gaussians of width s at spacings of 3.5 to 6 s this is s within 20 %.
+    For a lattice of Gaussians of width s at spacings of 3.5 to 6 s this is s within 20 %. A step or the outline of a
+    particle gathers power in proportion to t: where it would decide, the power per scale does instead.
     """
     scales = np.geomspace(0.7, max(largest_px, 1.0), 48)
     excess = np.maximum(spectrum.total - spectrum.noise, 0)
-    power = [spectrum.log_power(excess, t) for t in scales]
-    return float(scales[int(np.argmax(power))])
+    power = np.array([spectrum.log_power(excess, t) for t in scales])
+    most, per_scale = float(scales[np.argmax(power)]), float(scales[np.argmax(power / scales)])
+    return most if most < 1.7 * per_scale else per_scale
