@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 _SAMPLES = 400_000
 _LEVELS = 24
 _SAME = 0.03
+_LEAST = 1e-7  # variance, for a contrast of 1, below which the rendering of columns is no more exact
+_FLOOR = 0.01  # of the mean variance: no pixel counts more than a hundred ordinary ones
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -
     levels = level[valid][::step].cpu().numpy().astype(np.float64)
     squares = residual[valid][::step].cpu().numpy().astype(np.float64) ** 2
     mean = float(squares.mean()) if len(squares) else 1.0
-    tiny = max(mean, 1e-12)
+    tiny = max(mean, _LEAST)
     if len(levels) < 8 * _LEVELS or np.ptp(levels) < 1e-6:
-        return Noise(0.0, tiny, 1e-3 * tiny)
+        return Noise(0.0, tiny, tiny)
     order = np.argsort(levels)
     groups = np.array_split(order, _LEVELS)
     x = np.array([levels[g].mean() for g in groups])
@@ -72,7 +74,7 @@ def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -
         design = np.stack([x, np.ones_like(x)], axis=1) * w[:, None]
         (gain, constant), *_ = np.linalg.lstsq(design, v * w, rcond=None)
         if gain <= 0:
-            return Noise(0.0, tiny, 1e-3 * tiny)
+            return Noise(0.0, tiny, tiny)
         fitted = gain * x + constant
-    floor = max(0.5 * float(v.min()), 1e-3 * tiny)
+    floor = max(0.5 * float(v.min()), _FLOOR * mean, _LEAST)
     return Noise(float(gain), float(constant), floor)

@@ -146,6 +146,10 @@ class Normal:
         n, k = self.layout.columns, self.layout.own
         return np.asarray(self.matrix.diagonal()[: n * k].reshape(n, k)[:, :2])
 
+    def own_shape_information(self) -> Floats:
+        """Information (n,) on the log-width of each column of a shared shape, with its x, y and A unknown."""
+        return np.asarray(1 / np.linalg.inv(self._own_blocks)[:, 3, 3])
+
     def position_variance(self, x: Floats, y: Floats) -> Floats:
         """Marginal variance of x and y of each column (n, 2): the diagonal of the inverse Fisher information.
 

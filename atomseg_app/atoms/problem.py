@@ -131,6 +131,12 @@ class Problem:
         other.scene = scene
         return other
 
+    def expecting(self, prior: Prior) -> Problem:
+        """The same problem with another prior."""
+        other = copy(self)
+        other.prior = prior
+        return other
+
     def start(self, state: model.ColumnState, coefficients: Floats | None = None, own: Floats | None = None) -> Point:
         """First point of a fit; without coefficients on a level background, without ``own`` of the common shape."""
         if coefficients is None:
@@ -173,6 +179,8 @@ class Problem:
     ) -> tuple[Point, Floats]:
         """The next point, and how each column moved in x and y in units of its error bar (n, 2)."""
         step, layout = equations.solve(damping, of_columns), equations.layout
+        for shape in (layout.own_of(step), step[layout.count - layout.common :]):
+            np.clip(shape, -_STEP_SHAPE, _STEP_SHAPE, out=shape)
         columns = _limited(layout.column_steps(step), at.state, self.sigma)
         state = at.state.moved(columns)
         (height, width), beyond = self.scene.shape, _BEYOND_SIGMA * self.sigma
@@ -187,12 +195,11 @@ class Problem:
 
 
 def _limited(steps: Floats, state: model.ColumnState, sigma: float) -> Floats:
-    """Steps (n, 6) kept inside a trust region: a fraction of a width, of the amplitude and of the shape."""
+    """Steps (n, 6) kept inside a trust region: a fraction of a width and of the amplitude."""
     out = steps.copy()
     move = np.hypot(steps[:, 0], steps[:, 1]) / (_STEP_SIGMA * sigma)
     out[:, :2] /= np.maximum(move, 1)[:, None]
     size = np.abs(state.amplitude)
     most = _STEP_AMPLITUDE * np.maximum(size, max(float(np.median(size)), _CONTRAST))
     out[:, 2] = np.clip(steps[:, 2], -most, most)
-    out[:, 3:] = np.clip(steps[:, 3:], -_STEP_SHAPE, _STEP_SHAPE)
     return out

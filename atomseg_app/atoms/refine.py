@@ -27,7 +27,8 @@ _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are esti
 _TOLERANCE = 0.02  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
 FREE_SD = 0.6  # of a free ellipse's log-shape round the common one
-WIDTH_SD = 0.02  # of a shared column's log-width before the image has been asked
+WIDTH_SD = 0.01  # of a shared column's log-width before the image has been asked
+_WIDTH_SD_MOST = 0.3
 _START_NOISE = Noise(0.0, 0.01, 1e-6)
 
 
@@ -61,10 +62,32 @@ class Fit:
 
 
 def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Report, *, free: bool = False) -> Fit:
-    """Fit all columns of a scene from a start (amplitudes in scene units). Raises Cancelled."""
+    """Fit all columns of a scene from a start (amplitudes in scene units). Raises Cancelled.
+
+    Where columns of a shared shape differ more in width than noise explains, as sublattices may, they are given the
+    spread that they show (empirical Bayes), so that none is forced to a width that is not its own.
+    """
     prior = Prior(FREE_SD if free else WIDTH_SD)
     problem = Problem(scene, float(np.median(start.sigma)), spacing_px, prior, free=free)
-    return descend(problem, problem.start(start), None, report)
+    found = descend(problem, problem.start(start), None, report)
+    if free:
+        return found
+    spread = _width_spread(found)
+    if spread < 2 * WIDTH_SD:
+        return found
+    return descend(problem.expecting(Prior(spread)), found.at, None, report)
+
+
+def _width_spread(found: Fit) -> float:
+    """Standard deviation of the columns' true log-widths, by moments of what a fit without prior would give."""
+    known = 1 / found.problem.prior.own_sd**2
+    information = found.problem.normal_equations(found.at, found.noise).own_shape_information() - known
+    sound = found.converged & (information > 0.05 * known)
+    if sound.sum() < 5:
+        return 0.0
+    unpulled = found.at.own[sound, 0] * (1 + known / information[sound])
+    excess = np.median((unpulled - np.median(unpulled)) ** 2) / 0.455 - np.median(1 / information[sound])
+    return float(min(np.sqrt(max(excess, 0.0)), _WIDTH_SD_MOST))
 
 
 def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) -> Fit:

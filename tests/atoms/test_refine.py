@@ -89,15 +89,27 @@ def test_turning_the_image_turns_the_columns(lattice):
 
 
 def test_neighbours_tails_do_not_pull():
-    """Two columns 2.2 widths apart, one twice as strong: one by one fits are pulled together, the joint fit is not."""
+    """Pairs 2.2 widths apart, one column twice as strong: fitted one by one they are pulled together."""
+    rng = np.random.default_rng(1)
+    cx, cy = (g.ravel() for g in np.meshgrid(np.arange(30, 400, 45.0), np.arange(30, 400, 45.0)))
+    n = len(cx)
     truth = TrueColumns(
-        np.array([30.0, 38.8]), np.array([30.3, 30.1]), np.array([100.0, 200.0]), np.full(2, 4.0), np.full(2, 20.0)
+        np.concatenate([cx - 4.4, cx + 4.4]),
+        np.tile(cy, 2) + rng.normal(0, 0.3, 2 * n),
+        np.repeat([100.0, 200.0], n),
+        np.full(2 * n, 4.0),
+        np.full(2 * n, 20.0),
     )
-    values = render(truth, (60, 70))
-    start = model.ColumnState(truth.x_px + np.array([-1, 1]), truth.y_px, np.full(2, 0.5), model.round_root([4.5, 4.5]))
+    values = poisson(render(truth, (420, 420)), rng)
+    start = model.ColumnState(
+        truth.x_px + np.repeat([-1.0, 1.0], n), truth.y_px, np.full(2 * n, 0.5), model.round_root(np.full(2 * n, 4.5))
+    )
     fit = refine.fit(Scene.of(values, torch.device("cpu")), start, 20.0, Report())
-    assert fit.state.x == pytest.approx(truth.x_px, abs=0.02)
-    assert fit.state.y == pytest.approx(truth.y_px, abs=0.02)
+    error = fit.state.x - truth.x_px
+    bars = precision.position_errors(fit)[:, 0]
+    for half in (slice(0, n), slice(n, None)):
+        assert abs(error[half].mean()) < 4 * np.sqrt(np.mean(bars[half] ** 2) / n)
+    assert np.mean(np.abs(error) < bars) == pytest.approx(0.683, abs=0.1)
 
 
 def test_an_ellipse_is_measured_as_one():
@@ -181,3 +193,17 @@ def test_the_bound_with_background_is_the_reference_figure():
     """Peak 50 counts, width 4 px, background 0.3 of the peak: 0.092 px; at 5 counts 0.292 px."""
     assert position_bound(30, 30, 50.0, 4.0, 15.0)[0] == pytest.approx(0.0925, abs=0.001)
     assert position_bound(30, 30, 5.0, 4.0, 1.5)[0] == pytest.approx(0.2925, abs=0.002)
+
+
+def test_two_kinds_of_columns_keep_their_widths():
+    """A shared shape must not force one width on sublattices that differ: 3.4 and 4.6 px here."""
+    rng = np.random.default_rng(5)
+    cx, cy = (g.ravel() for g in np.meshgrid(np.arange(20, 300, 24.0), np.arange(20, 300, 24.0)))
+    kind = (np.rint((cx + cy) / 24) % 2).astype(int)
+    width = np.array([3.4, 4.6])[kind]
+    truth = TrueColumns(cx, cy, np.full(len(cx), 150.0), width, np.full(len(cx), 40.0))
+    values = poisson(render(truth, (310, 310)), rng)
+    start = model.ColumnState(cx, cy, np.full(len(cx), 0.8), model.round_root(np.full(len(cx), 4.0)))
+    fit = refine.fit(Scene.of(values, torch.device("cpu")), start, 24.0, Report())
+    for k, expected in enumerate((3.4, 4.6)):
+        assert np.median(fit.state.sigma[kind == k]) == pytest.approx(expected, rel=0.02)
