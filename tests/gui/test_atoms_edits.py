@@ -202,7 +202,7 @@ def test_closing_is_undone_with_the_columns(model, image):
     stack.push(CloseEntry(model, first))
     assert first not in model.entries
     stack.undo()
-    assert list(model.entries)[0] == first
+    assert next(iter(model.entries)) == first
     assert model.current_id == first
     assert len(model.columns()) == 36
 

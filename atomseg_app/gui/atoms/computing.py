@@ -47,6 +47,7 @@ class Computing(QObject):
         title = f"{FIND_COLUMNS.title} in {self._model.entries[entry_id].title}"
         job = self._submit(FIND_COLUMNS.name, parameters.model_dump(mode="json"), (image,), title, done)
         self.finding = job
+        self.changed.emit()
         return job
 
     def refit(self, ids: Sequence[int], parameters: dict[str, Any], continues: Command | None = None) -> Job | None:
@@ -158,7 +159,6 @@ class Computing(QObject):
 
         task = Task("operation", {"operation": operation, "parameters": parameters}, inputs)
         job = self._context.jobs.submit(task, title, finished, failed)
-        self.changed.emit()
         return job
 
     def _ended(self, job: Job) -> None:

@@ -22,6 +22,7 @@ _SPACING_SHARE = 0.27
 _LEAST_PX, _MOST_PX = 1.6, 13.0
 _RING_FROM_PX = 3.2  # smaller markers are dots
 _MOST_ELLIPSES = 4000
+_MOST_EXACT = 400  # more are drawn at whole screen px, which is much faster
 
 
 class ErrorStyle(enum.Enum):
@@ -119,7 +120,8 @@ class MarkerLayer(QObject):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_errors(painter, geometry, places, rows)
-        if painter.paintEngine().type() in (QPaintEngine.Type.SVG, QPaintEngine.Type.Pdf):
+        vector = painter.paintEngine().type() in (QPaintEngine.Type.SVG, QPaintEngine.Type.Pdf)
+        if vector or len(rows) <= _MOST_EXACT:
             self._paint_each(painter, places, rows, radius)
             for row in selected:
                 paint_frame(painter, QPointF(*places[row]), radius)
@@ -178,7 +180,7 @@ class MarkerLayer(QObject):
         return self._sheet[1]
 
     def _paint_each(self, painter: QPainter, places: Floats, rows: npt.NDArray[np.intp], radius: float) -> None:
-        """Markers as outlines, for figures made of lines."""
+        """Markers as outlines: exact to fractions of a screen px, and for figures made of lines."""
         colours = self._colours()
         for row in rows:
             paint_marker(painter, QPointF(*places[row]), radius, colours[self._shades[row]])

@@ -19,13 +19,22 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
 from atomseg_app.data import FLAGS, Columns
 from atomseg_app.gui.atoms.model import AtomsModel
 from atomseg_app.gui.atoms.quantities import QUANTITIES, pixel_nm
 
 Index = QModelIndex | QPersistentModelIndex
+
+_MOST_ROWS = 500  # that are handed to Qt as its selection
 
 
 @dataclass(frozen=True)
@@ -124,10 +133,12 @@ class ColumnTableModel(QAbstractTableModel):
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a quantity; what is not known goes last."""
-        self._sort = (column, order)
-        self.layoutAboutToBeChanged.emit()
-        self._put_in_order()
-        self.layoutChanged.emit()
+        if self._sort != (column, order):
+            self._sort = (column, order)
+            # A reset, since views would look up each selected row for a mere change of the layout.
+            self.beginResetModel()
+            self._put_in_order()
+            self.endResetModel()
 
     def text(self, row: int, column: int) -> str:
         """Text of a quantity of a column, by its row in the table of the image; empty where not known."""
@@ -166,6 +177,18 @@ class ColumnTableModel(QAbstractTableModel):
         self.order = rising
 
 
+class _SelectedRows(QStyledItemDelegate):
+    """Draws the rows that are selected in the model as selected: Qt's own selection is slow with many rows."""
+
+    def initStyleOption(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:  # fmt: skip
+        super().initStyleOption(option, index)
+        table = self.parent()
+        if isinstance(table, ColumnTable) and index.row() < len(table.chosen) and table.chosen[index.row()]:
+            option.state |= QStyle.StateFlag.State_Selected
+
+
 class ColumnTable(QTableView):
     """View of the columns of the model. ``activated_column(row)`` when one is to be shown in the picture."""
 
@@ -180,6 +203,7 @@ class ColumnTable(QTableView):
         self.columns = ColumnTableModel(self)
         self.setModel(self.columns)
         self._syncing = False
+        self.chosen: npt.NDArray[np.bool_] = np.empty(0, bool)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setAlternatingRowColors(True)
@@ -191,7 +215,8 @@ class ColumnTable(QTableView):
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        self.columns.layoutChanged.connect(self.show_selection)
+        self.setItemDelegate(_SelectedRows(self))
+        self.columns.modelReset.connect(self.show_selection)
         self.selectionModel().selectionChanged.connect(self._on_selected)
         self.activated.connect(lambda index: self.activated_column.emit(int(self.columns.order[index.row()])))
         model.selection_changed.connect(self.show_selection)
@@ -201,11 +226,8 @@ class ColumnTable(QTableView):
 
     def refresh(self) -> None:
         """Show the table of the model."""
-        self._syncing = True
         self.columns.set_columns(self._atoms.columns())
-        self._syncing = False
         self._fit_widths()
-        self.show_selection()
 
     def show_selection(self) -> None:
         """Select the rows that are selected in the model, and show the first of them."""
@@ -213,10 +235,12 @@ class ColumnTable(QTableView):
             return
         chosen = np.zeros(len(self.columns.order), bool)
         chosen[self._atoms.selected_rows()] = True
-        rows = np.flatnonzero(chosen[self.columns.order])
+        self.chosen = chosen[self.columns.order]
+        rows = np.flatnonzero(self.chosen)
         selection = QItemSelection()
         last = self.columns.columnCount() - 1
-        for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+        for run in np.split(rows, breaks) if len(rows) <= _MOST_ROWS else ():
             if len(run):
                 first, end = self.columns.index(int(run[0]), 0), self.columns.index(int(run[-1]), last)
                 selection.append(QItemSelectionRange(first, end))
