@@ -89,7 +89,7 @@ def raster_writer(picture: QImage, path: Path, dpi: float) -> Callable[[], Path]
         with atomic_path(path) as temporary:
             if FORMATS[path.suffix.lower()] == "TIFF":
                 _write_tiff(picture, temporary, dpi)
-            elif not picture.save(str(temporary), b"PNG"):
+            elif not picture.save(str(temporary)):
                 raise FileError(f"{path} could not be written as PNG; choose another folder or make room.")
         return path
 
