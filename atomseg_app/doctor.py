@@ -168,10 +168,9 @@ def _display() -> str:
 
 def _packages(problems: list[str]) -> dict[str, str]:
     """Versions of what the program imports; a missing one is a problem, except Qt, which the commands do without."""
-    needed = ["numpy", "scipy", "scikit-image", "torch", "tifffile", "mrcfile", "h5py", "zarr", "imageio"]
-    needed += ["rosettasciio", "ase", "pydantic", "typer"]
+    needed = ["numpy", "scipy", "torch", "tifffile", "imagecodecs", "h5py", "zarr", "pillow", "pydantic", "typer"]
     versions = {}
-    for name in [*needed, "imagecodecs", "PySide6_Essentials", "pyqtgraph", "superqt", "QtAwesome"]:
+    for name in [*needed, "PySide6_Essentials", "pyqtgraph", "QtAwesome"]:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -35,7 +35,7 @@ def project() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     ("groups", "files"),
-    [(("core", "gui", "formats"), ("requirements.txt",)), (("dev",), ("requirements.txt", "requirements-test.txt"))],
+    [(("core", "gui"), ("requirements.txt",)), (("dev",), ("requirements.txt", "requirements-test.txt"))],
 )
 def test_every_dependency_of_the_project_is_pinned_within_its_bounds(
     groups: tuple[str, ...], files: tuple[str, ...]
