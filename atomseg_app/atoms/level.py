@@ -10,14 +10,15 @@ from scipy import ndimage, spatial
 
 from atomseg_app.atoms.background import Grey, Mask
 from atomseg_app.atoms.hough import centres
-from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
-from atomseg_app.atoms.significance import Noise
+from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel, weaker
+from atomseg_app.atoms.significance import Intensity, Noise
 from atomseg_app.atoms.tails import Overlaps, amplitudes, log_profile, render, shared_width
 
 Floats = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
 _START = 3.0  # noise deviations that let a maximum into the model, until the noise is known better
+_TELLING = 4.0  # noise deviations at which maxima are counted to tell an image of columns from one of noise
 _CLEAR = 5.0  # noise deviations above which a blob is no accident
 _DOUBT = 0.8  # part of the threshold below which a blob is given back to the noise before the others are judged
 _WINDOW = 20  # side, in filter scales, of the square over which noise is averaged
@@ -65,18 +66,24 @@ class Level:
         filters = self._filters(grey)
         self._response, self._smooth = filters.log(scale_px), filters.smooth(scale_px)
         self._wide = filters.log(_WIDER * scale_px)
+        self._intensity = Intensity(self._smooth, self._window)
 
     def holds_more_than_noise(self) -> bool:
         """Whether far more maxima stand out than noise of this spectrum has, so that blobs may be taken off."""
         noise = Noise(self._grey, None, self._window, self._counts)
         rows, cols = maxima(self._response, 0.0)
-        standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
+        standing = noise.standing(self._across(rows, cols), rows, cols, self._scale)
         standing = noise.heavy_tailed(standing, rows, cols, self._scale)
-        expected = noise.expected_maxima(self._scale, _START)
-        return bool((standing > _START).sum() > 2 * expected + 5 * np.sqrt(expected) + 3)
+        expected = noise.expected_maxima(self._scale, _TELLING)
+        return bool((standing > _TELLING).sum() > 2 * expected + 5 * np.sqrt(expected) + 3)
+
+    def _across(self, rows: Index, cols: Index) -> Floats:
+        """LoG response, or that of the smaller curvature where it is less: an edge, however high, has none along it."""
+        along = weaker(curvature(self._smooth, rows, cols), self._scale)
+        return np.asarray(np.minimum(self._response[rows, cols], along), float)
 
     def _noise(self, left: Grey) -> Noise:
-        return Noise(left, self._smooth, self._window, self._counts)
+        return Noise(left, self._intensity, self._window, self._counts)
 
     def _filters(self, grey: Grey) -> Filters:
         return Filters(grey, 6 * self._scale)
@@ -135,6 +142,9 @@ class Level:
         """Blobs that stand out of all the rest of the image, taken as noise."""
         blobs = self.grow(sigma_px, 1)
         noise = Noise(self._grey, None, self._window, self._counts)
+        rows, cols = self._pixels(blobs.x_px, blobs.y_px)
+        across = noise.standing(self._across(rows, cols), rows, cols, self._scale)
+        blobs = _chosen(blobs, across > 0.6 * noise.threshold(self._scale, false_alarms))
         return self._decided(blobs, noise, false_alarms)
 
     def settle(self, blobs: Blobs, false_alarms: float) -> Blobs:

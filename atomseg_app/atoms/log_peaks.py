@@ -92,6 +92,17 @@ def curvature(smooth: Grey, rows: Index, cols: Index) -> Floats:
 
 def roundness(tensors: Floats) -> Floats:
     """Smaller over larger principal curvature, (..., 2, 2) -> (...): 1 for a round blob, 0 on a ridge."""
-    mean = (tensors[..., 0, 0] + tensors[..., 1, 1]) / 2
-    spread = np.hypot((tensors[..., 0, 0] - tensors[..., 1, 1]) / 2, tensors[..., 0, 1])
+    mean, spread = _principal(tensors)
     return np.asarray((mean - spread) / np.maximum(mean + spread, 1e-12))
+
+
+def weaker(tensors: Floats, scale_px: float) -> Floats:
+    """LoG response (...) of scale t of a round blob with the smaller principal curvature of each, (..., 2, 2)."""
+    mean, spread = _principal(tensors)
+    return np.asarray(2 * scale_px**2 * (mean - spread))
+
+
+def _principal(tensors: Floats) -> tuple[Floats, Floats]:
+    """Principal curvatures as mean and half difference."""
+    mean = (tensors[..., 0, 0] + tensors[..., 1, 1]) / 2
+    return mean, np.hypot((tensors[..., 0, 0] - tensors[..., 1, 1]) / 2, tensors[..., 0, 1])

@@ -1,4 +1,4 @@
-"""What the lines of a scan differ by: noise that is one number a row (or a column) and so lies on an axis of k-space."""
+"""What the lines of a scan differ by: noise of one number a row (or a column), which lies on an axis of k-space."""
 
 from __future__ import annotations
 

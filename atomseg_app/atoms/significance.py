@@ -19,6 +19,29 @@ _SMALLEST_LEVEL = 1 / 20
 """An empty corner is never taken to be quieter than this part of the rms noise, or any speck would stand out."""
 
 
+class Intensity:
+    """Blurred image (y, x) against which noise is looked at, with its running ``mean`` over a window."""
+
+    def __init__(self, values: Grey, window_px: float) -> None:
+        self.values = values
+        self.mean = ndimage.uniform_filter(values, max(5, round(window_px)), mode="mirror")
+        self._step = max(1, values.size // 2**17)
+        grey = values.ravel()[:: self._step]
+        self._shares = np.array_split(np.argsort(grey), 16) if len(grey) >= 256 else []
+        self._grey = np.array([grey[share].mean(dtype=float) for share in self._shares])
+
+    def line_of_means(self, power: Grey) -> tuple[float, float]:
+        """Slope and offset of the mean power against intensity, from the means over sixteen equal shares of pixels."""
+        above = power.ravel()[:: self._step]
+        y = np.array([above[share].mean(dtype=float) for share in self._shares])
+        if not len(y) or np.ptp(self._grey) <= 0:
+            return 0.0, 1.0
+        weight = 1 / np.maximum(y, _LEAST_POWER) ** 2  # the scatter of a mean power goes with itself
+        spread = self._grey - np.average(self._grey, weights=weight)
+        slope = float(np.average(spread * y, weights=weight) / np.average(spread**2, weights=weight))
+        return slope, float(np.average(y - slope * self._grey, weights=weight))
+
+
 class Noise:
     """Noise of an image (y, x) whose columns were taken off, as far as they are known.
 
@@ -29,7 +52,7 @@ class Noise:
     ``counts`` is the mean number of events in a pixel round each pixel, None where they are many.
     """
 
-    def __init__(self, grey: Grey, intensity: Grey | None, window_px: float, counts: Grey | None) -> None:
+    def __init__(self, grey: Grey, intensity: Intensity | None, window_px: float, counts: Grey | None) -> None:
         self._spectrum = radial_spectrum(grey)
         self.shape = grey.shape
         self._counts = counts
@@ -47,8 +70,8 @@ class Noise:
         self._intensity = intensity
         self._factor = ndimage.uniform_filter(fine, size, mode="mirror")
         if intensity is not None:
-            self._slope, self._offset = _line_of_means(intensity, fine)
-            self._factor /= ndimage.uniform_filter(self._power(intensity), size, mode="mirror")
+            self._slope, self._offset = intensity.line_of_means(fine)
+            self._factor /= self._power(intensity.mean)
 
     def _power(self, intensity: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Noise power expected of an intensity, in units of its mean over the image."""
@@ -82,7 +105,7 @@ class Noise:
             return np.asarray(height / self.deviation(scale_px), float)
         power = self._factor[rows, cols].astype(float)
         if self._intensity is not None:  # white noise that answers h adds h/2, on average, to the blurred image
-            power *= self._power(self._intensity[rows, cols].astype(float) - height / 2)
+            power *= self._power(self._intensity.values[rows, cols].astype(float) - height / 2)
         return np.asarray(height / (self.deviation(scale_px) * np.sqrt(np.maximum(power, _SMALLEST_LEVEL**2))))
 
     def heavy_tailed(self, standing: Floats, rows: Index, cols: Index, scale_px: float) -> Floats:
@@ -96,23 +119,6 @@ class Noise:
         events = 4.47 * scale_px**2 * np.maximum(self._counts[rows, cols].astype(float), 1e-4)
         tail = special.gammainc(np.maximum(events + standing * np.sqrt(events), 1e-3), events)
         return np.asarray(np.minimum(standing, -special.ndtri(np.maximum(tail, 1e-300))))
-
-
-def _line_of_means(intensity: Grey, power: Grey) -> tuple[float, float]:
-    """Slope and offset of the mean power against intensity, from its means over sixteen equal shares of the pixels."""
-    step = max(1, intensity.size // 2**18)
-    grey, above = intensity.ravel()[::step], power.ravel()[::step]
-    if len(grey) < 256:
-        return 0.0, 1.0
-    shares = np.array_split(np.argsort(grey), 16)
-    x, y = np.array([(grey[i].mean(dtype=float), above[i].mean(dtype=float)) for i in shares]).T
-    weight = 1 / np.maximum(y, _LEAST_POWER) ** 2  # the scatter of a mean power goes with itself
-    spread = x - np.average(x, weights=weight)
-    variance = float(np.average(spread**2, weights=weight))
-    if variance <= 0:
-        return 0.0, 1.0
-    slope = float(np.average(spread * y, weights=weight)) / variance
-    return slope, float(np.average(y - slope * x, weights=weight))
 
 
 def noise_probability(standing: Floats, threshold: float) -> Floats:

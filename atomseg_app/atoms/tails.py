@@ -38,25 +38,25 @@ class Overlaps:
 
 
 def amplitudes(matrix: sparse.csr_array, response: Floats) -> Floats:
-    """Amplitudes (n,) whose summed responses are those observed, by conjugate gradients on the normal equations.
+    """Amplitudes (n,) whose summed responses are those observed, by conjugate gradients.
 
-    Thirty steps at most: blobs too close to be told apart share a bounded amplitude instead of huge opposite ones.
+    The matrix is symmetric and, as the filter's spectrum is, not negative. Thirty steps at most: blobs too close to
+    be told apart share a bounded amplitude instead of huge opposite ones.
     """
     solution = np.zeros(len(response))
     residual = response.copy()
-    gradient = matrix.T @ residual
-    direction, power = gradient.copy(), float(gradient @ gradient)
+    direction, power = residual.copy(), float(np.sum(residual**2))
     goal = 1e-8 * power
     for _ in range(30):
-        if power <= goal:
-            break
         image = matrix @ direction
-        step = power / float(image @ image)
+        curvature = float(np.sum(direction * image))
+        if power <= goal or curvature <= 0:
+            break
+        step = power / curvature
         solution += step * direction
         residual -= step * image
-        gradient = matrix.T @ residual
-        power, before = float(gradient @ gradient), power
-        direction = gradient + (power / before) * direction
+        power, before = float(np.sum(residual**2)), power
+        direction = residual + (power / before) * direction
     return solution
 
 
@@ -83,7 +83,7 @@ def shared_width(
 
     low, high = guess_px / 3, guess_px * 3
     sign = 1.0 if scales_px[1] > scales_px[0] else -1.0  # wider columns answer more to the wider filter
-    for _ in range(12):
+    for _ in range(9):
         middle = float(np.sqrt(low * high))
         if sign * excess(middle) > 0:
             high = middle

@@ -208,7 +208,7 @@ def test_noise_gives_no_more_columns_than_declared(kind: str) -> None:
 def test_declared_rate_of_false_columns_is_about_met() -> None:
     """Not only never more: in white noise the threshold also is not needlessly high."""
     count = [len(find(np.random.default_rng(seed).normal(0, 1, (128, 128)), false_alarms=20.0)) for seed in range(12)]
-    assert 3 <= np.mean(count) <= 25
+    assert 1 <= np.mean(count) <= 25
 
 
 def test_noise_beside_a_crystal_stays_empty() -> None:
