@@ -10,7 +10,7 @@ from scipy import spatial
 
 from atomseg_app.atoms.background import Prepared, binned, prepare, saturated
 from atomseg_app.atoms.candidates import Candidates
-from atomseg_app.atoms.level import Blobs, Level
+from atomseg_app.atoms.level import Blobs, Level, no_blobs
 from atomseg_app.atoms.log_peaks import Filters
 from atomseg_app.atoms.outline import among_columns
 from atomseg_app.atoms.scale import radial_spectrum, spectral_scale
@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 
 _FINEST_PX = 1.5
 """Filter scale, in pixels, that still samples a column well; coarser images are binned down to it."""
+
+_NARROWEST_PX = 0.5
+"""Width below which what was found is single pixels, not columns."""
 
 _LABEL_EXTENT = 6
 """Length, in filter scales, from which a saturated area is no column."""
@@ -60,8 +63,7 @@ def detect(
         )
         image = image.without(burnt_in)
     dark = polarity == "dark" or (polarity == "auto" and _looks_dark(image, start_px))
-    report.progress(0.3, "Searching")
-    blobs, factor = _search(image, method, -1 if dark else 1, start_px, false_alarms)
+    blobs, factor = _search(image, method, -1 if dark else 1, start_px, false_alarms, report)
     return _finished(blobs, factor, -1 if dark else 1, image, report)
 
 
@@ -80,10 +82,13 @@ def _looks_dark(image: Prepared, scale_px: float) -> bool:
     return skewness < -0.15
 
 
-def _search(image: Prepared, method: Method, sign: int, start_px: float, false_alarms: float) -> tuple[Blobs, int]:
+def _search(
+    image: Prepared, method: Method, sign: int, start_px: float, false_alarms: float, report: Report
+) -> tuple[Blobs, int]:
     """Blobs at the scale on which the search settles, and the binning it worked at."""
     scale_px = sigma_px = start_px
-    for _ in range(5):
+    for turn in range(5):
+        report.progress(0.2 + 0.08 * turn, "Searching")
         factor = max(1, int(scale_px / _FINEST_PX))
         valid = None if image.valid is None else binned(image.valid.astype(np.float32), factor) > 0.5
         counts = None if image.counts is None or sign < 0 else binned(image.counts, factor) * np.float32(factor**2)
@@ -98,8 +103,10 @@ def _search(image: Prepared, method: Method, sign: int, start_px: float, false_a
         if abs(np.log(finest / scale_px)) < 0.1:
             break
         scale_px = finest
+    report.progress(0.6, "Looking for weak columns")
     found = level.voted(blobs.sigma_px) if method == "hough" else level.grow(blobs.sigma_px, _PASSES)
-    return level.settle(found, false_alarms), factor
+    found = level.settle(found, false_alarms)
+    return (found if found.sigma_px * factor > _NARROWEST_PX else no_blobs(found.sigma_px)), factor
 
 
 def _finest_scale(standing: float, scale_px: float, sigma_px: float) -> float:
