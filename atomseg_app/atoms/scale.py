@@ -129,5 +129,6 @@ def spectral_scale(spectrum: RadialSpectrum, largest_px: float) -> float:
     scales = np.geomspace(0.7, max(largest_px, 1.0), 48)
     excess = np.maximum(spectrum.total - spectrum.noise, 0)
     power = np.array([spectrum.log_power(excess, t) for t in scales])
-    most, per_scale = float(scales[np.argmax(power)]), float(scales[np.argmax(power / scales)])
-    return most if most < 1.7 * per_scale else per_scale
+    clear = power > [spectrum.noise_variance(t)[0] for t in scales]  # interpolated noise has structure below its scale
+    most, per_scale = float(scales[np.argmax(power)]), float(scales[np.argmax(np.where(clear, power / scales, 0))])
+    return per_scale if clear.any() and most > 1.7 * per_scale else most

@@ -44,6 +44,7 @@ def find(image: npt.NDArray[np.generic]) -> Candidates:
         ("1.png", 2800, 3050, False),
         ("04_aligned_blind6_none_crop.png", 480, 570, False),
         ("Si110_5nmX25us_03_none_none.png", 370, 420, False),
+        ("11133.png", 160, 195, False),
         ("MoS2_stem_Exp-001-5.npy", 480, 600, False),
         ("simulated_nanoparticle.hspy", 256, 256, False),
         ("test_ABF_cropped.hdf5", 330, 375, True),
@@ -56,8 +57,9 @@ def test_number_and_polarity_of_columns(micrographs: Path, name: str, fewest: in
     assert fewest <= len(found) <= most
     assert found.dark == dark
     small = np.asarray(image[:300, :300], float)
-    once, enlarged = find(small), find(rescaled(small, 2))
-    assert len(enlarged) == pytest.approx(len(once), rel=0.1, abs=6)
+    once = find(small)
+    for scale in (1.5, 2.0, 3.0):
+        assert len(find(rescaled(small, scale))) == pytest.approx(len(once), rel=0.1, abs=6)
 
 
 def test_no_columns_in_the_vacuum_round_a_particle(micrographs: Path) -> None:
