@@ -7,7 +7,7 @@ residual's own power, so that scan noise and misfit do not count as columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from atomseg_app.atoms import model
+from atomseg_app.atoms import model, precision
 from atomseg_app.atoms.problem import Prior, Problem
 from atomseg_app.atoms.proposals import RESOLVED, Judge, Proposal, proposed, whitened_distance
 from atomseg_app.atoms.refine import Fit, descend
@@ -34,16 +34,18 @@ FIXED_SHAPE = 1e-3
 
 @dataclass(frozen=True)
 class Resolved:
-    """A fit, and the probability (n,) that each of its columns is no noise."""
+    """A fit, and the probability (n,) that each of its columns is no noise; its residual's power where known."""
 
     fit: Fit
     probability: Floats
+    excess: Floats | None = None
 
 
 def resolve(fit: Fit, probability: Floats, false_alarms: float, report: Report) -> Resolved:
     """Fit with as many columns as the image supports."""
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
-    judge = Judge.of(found.fit, false_alarms)
+    excess = precision.excess_power(found.fit)
+    judge, found = Judge.of(excess, false_alarms), replace(found, excess=excess)
     for _ in range(2):
         better = changed(found, judge, report.part(0.5, 1.0))
         if better is found:

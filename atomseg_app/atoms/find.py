@@ -168,7 +168,8 @@ def _in_tile(values: Array, parameters: FindColumns, device: torch.device, repor
     if parameters.split:
         found = evidence.resolve(fit, found.probability, parameters.false_alarms, report.part(0.7, 0.9))
     straight = scanlines.straighten(found.fit, report.part(0.9, 1.0))
-    table = measured.table_of(straight.fit, found.probability, straight.widening)
+    excess = found.excess if straight.fit is found.fit else None
+    table = measured.table_of(straight.fit, found.probability, straight.widening, excess)
     # A column whose centre is outside only served to explain its tail.
     return table[measured.depth_px(table, scene.shape) >= -0.5]
 

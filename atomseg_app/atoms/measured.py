@@ -16,16 +16,18 @@ SIGMA_PX = 4.0  # width of a column about which nothing is known
 _EDGE_SIGMA = 2.0  # a column whose core, to this many widths, is cut by the border is marked
 
 
-def table_of(fit: Fit, probability: npt.ArrayLike, widening: npt.ArrayLike = 1.0) -> Array:
+def table_of(
+    fit: Fit, probability: npt.ArrayLike, widening: npt.ArrayLike = 1.0, excess: Floats | None = None
+) -> Array:
     """Rows of the fitted columns, in file units and pixels of the fitted array.
 
-    ``widening`` (2,) multiplies the variance of x and of y.
+    ``widening`` (2,) multiplies the variance of x and of y; ``excess`` is the residual's power where it is known.
     """
     state, scene = fit.state, fit.problem.scene
     table = column_table(len(state))
     major, minor, angle = state.axes()
     table["x_px"], table["y_px"] = state.x, state.y
-    table["x_err_px"], table["y_err_px"] = (precision.position_errors(fit) * np.sqrt(widening)).T
+    table["x_err_px"], table["y_err_px"] = (precision.position_errors(fit, excess) * np.sqrt(widening)).T
     table["amplitude"] = state.amplitude * scene.scale
     table["background"] = fit.level * scene.scale + scene.offset
     table["sigma_px"] = state.sigma

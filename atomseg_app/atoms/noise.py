@@ -13,7 +13,7 @@ import torch
 
 Floats = npt.NDArray[np.float64]
 
-_SAMPLES = 400_000
+_SAMPLES = 150_000
 _LEVELS = 24
 _SAME = 0.03
 _LEAST = 1e-7  # variance, for a contrast of 1, below which the rendering of columns is no more exact

@@ -27,11 +27,10 @@ _TRUSTED = 0.98  # of the projections, the smaller ones: one bad column must not
 _CHANCE = 2.0  # standard deviations of the estimate that do not count as excess
 
 
-def position_errors(fit: Fit) -> Floats:
-    """Standard deviations (n, 2) of x and y in pixels."""
-    equations = fit.problem.normal_equations(fit.at, fit.noise)
-    variance = equations.position_variance(fit.state.x, fit.state.y)
-    excess = excess_power(fit)
+def position_errors(fit: Fit, excess: Floats | None = None) -> Floats:
+    """Standard deviations (n, 2) of x and y in pixels; ``excess`` is :func:`excess_power` where it is known."""
+    variance = fit.equations.position_variance(fit.state.x, fit.state.y)
+    excess = excess_power(fit) if excess is None else excess
     return np.asarray(np.sqrt(np.maximum(variance, 0) * excess[:2]))
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from atomseg_app.atoms import model, precision
+from atomseg_app.atoms import model
 from atomseg_app.atoms.refine import Fit
 
 Floats = npt.NDArray[np.float64]
@@ -30,9 +30,9 @@ class Judge:
     false_alarms: float
 
     @classmethod
-    def of(cls, fit: Fit, false_alarms: float) -> Judge:
-        """Judge for one image."""
-        return cls(max(1.0, float(precision.excess_power(fit).max())), false_alarms)
+    def of(cls, excess: Floats, false_alarms: float) -> Judge:
+        """Judge for an image whose residual has that excess power."""
+        return cls(max(1.0, float(excess.max())), false_alarms)
 
     def needed(self, chances: float, unknowns: int) -> float:
         """Deviance that a change with so many unknowns must save, when it had that many chances to turn up."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from atomseg_app.atoms import model
 from atomseg_app.atoms.noise import Noise, estimate
+from atomseg_app.atoms.normal import Normal
 from atomseg_app.atoms.problem import Point, Prior, Problem, Scene
 from atomseg_app.operations import Report
 
@@ -24,7 +25,7 @@ MAX_STEPS = 16
 _LEAST_GAIN = 0.1  # of deviance: less is one column moving by a third of its error bar
 LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
-_TOLERANCE = 0.02  # of the error bar: a step below this has converged
+_TOLERANCE = 0.04  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
 FREE_SD = 0.6  # of a free ellipse's log-shape round the common one
 WIDTH_SD = 0.01  # of a shared column's log-width before the image has been asked
@@ -32,14 +33,18 @@ _WIDTH_SD_MOST = 0.3
 _START_NOISE = Noise(0.0, 0.01, 1e-6)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted model, in units of its scene; ``moved`` (n,) is the last step in error bars."""
+    """A fitted model, in units of its scene; ``moved`` (n,) is the last step in error bars.
+
+    ``equations`` are those of the last step, a small part of an error bar before ``at``.
+    """
 
     problem: Problem
     at: Point
     noise: Noise
     moved: Floats
+    equations: Normal
 
     @property
     def state(self) -> model.ColumnState:
@@ -81,7 +86,7 @@ def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Repor
 def _width_spread(found: Fit) -> float:
     """Standard deviation of the columns' true log-widths, by moments of what a fit without prior would give."""
     known = 1 / found.problem.prior.own_sd**2
-    information = found.problem.normal_equations(found.at, found.noise).own_shape_information() - known
+    information = found.equations.own_shape_information() - known
     sound = found.converged & (information > 0.05 * known)
     if sound.sum() < 5:
         return 0.0
@@ -96,20 +101,20 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
     known, noise = noise is not None, noise or _START_NOISE
     damping, swing = 1e-2, np.zeros(len(at.state))
     moved = np.full((len(at.state), 2), np.inf)
+    deviance = problem.deviance(at, noise)
     rounding = 1e-8 * scene.data.numel()
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
-        equations = problem.normal_equations(at, noise)
-        before, last = problem.deviance(at, noise), moved
+        equations, last = problem.normal_equations(at, noise), moved
         for _ in range(4):
             trial, moved = problem.stepped(at, equations, damping, swing)
-            gain = before - problem.deviance(trial, noise)
+            gain = deviance - (reached := problem.deviance(trial, noise))
             if gain >= -rounding:
                 break
             damping *= 10
         else:
             break
-        at, damping = trial, max(damping / 5, LEAST_DAMPING)
+        at, deviance, damping = trial, reached, max(damping / 5, LEAST_DAMPING)
         swing = _steadied(swing, moved, last)
         resting = np.abs(moved).max() < _TOLERANCE or gain < _LEAST_GAIN
         if known and resting:
@@ -118,8 +123,8 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
             fresh = estimate(scene.data - at.image, at.image, scene.valid)
             if resting and taken > _NOISE_STEPS[-1] and noise.agrees(fresh, at.image):
                 break
-            noise = fresh
-    return Fit(problem, at, noise, np.abs(moved).max(axis=1))
+            noise, deviance = fresh, problem.deviance(at, fresh)
+    return Fit(problem, at, noise, np.abs(moved).max(axis=1), equations)
 
 
 def _steadied(swing: Floats, moved: Floats, last: Floats) -> Floats:
