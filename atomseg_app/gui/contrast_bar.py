@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QToolButton, QV
 from atomseg_app.gui.colour_maps import TITLES
 from atomseg_app.gui.contrast import SCALINGS, Contrast, Scaling, auto_limits, full_limits
 from atomseg_app.gui.histogram import Histogram
+from atomseg_app.gui.value_text import value_text
 
 
 class ContrastBar(QWidget):
@@ -59,8 +62,9 @@ class ContrastBar(QWidget):
         self.invert.setChecked(contrast.invert)
         for blocker in blockers:
             blocker.unblock()
-        self.low.setText(f"{contrast.low:.6g}")
-        self.high.setText(f"{contrast.high:.6g}")
+        for edit, value in ((self.low, contrast.low), (self.high, contrast.high)):
+            edit.setText(value_text(value))
+            edit.setCursorPosition(0)
         self.gamma.setText(f"{contrast.gamma:.3g}")
         self.gamma.setVisible(contrast.scaling == "gamma")
         self.histogram.set_limits(contrast.low, contrast.high)
@@ -129,23 +133,23 @@ def _number(name: str, tip: str) -> QLineEdit:
     return edit
 
 
-def _button(text: str, tip: str, callback: object) -> QToolButton:
+def _button(text: str, tip: str, callback: Callable[[], object] | None) -> QToolButton:
     button = QToolButton()
     button.setText(text)
     button.setToolTip(tip)
     button.setObjectName(f"contrast.{text.lower()}")
     button.setAccessibleName(f"{text}: contrast")
-    if callable(callback):
+    if callback is not None:
         button.clicked.connect(lambda _checked: callback())
     return button
 
 
-def _choice(name: str, tip: str, titles: object) -> QComboBox:
+def _choice(name: str, tip: str, titles: Mapping[Any, str]) -> QComboBox:
     box = QComboBox()
     box.setAccessibleName(name)
     box.setObjectName(f"contrast.{name.split()[0].lower()}")
     box.setToolTip(tip)
-    for key, title in dict(titles).items():  # type: ignore[call-overload]
+    for key, title in titles.items():
         box.addItem(title, key)
     return box
 

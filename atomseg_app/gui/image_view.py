@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from atomseg_app.data import Image
 from atomseg_app.gui.canvas import Canvas, Pointer
@@ -18,6 +18,7 @@ from atomseg_app.gui.contrast_bar import ContrastBar
 from atomseg_app.gui.image_layer import ImageLayer
 from atomseg_app.gui.scale_bar import length_text, paint_scale_bar
 from atomseg_app.gui.theme import Theme
+from atomseg_app.gui.value_text import value_text
 from atomseg_app.gui.view_geometry import ViewGeometry, aspect_of
 
 
@@ -170,7 +171,7 @@ class ImageView(QWidget):
         if size_x is not None and size_y is not None:
             parts.append(f"x {length_text(x * size_x, 4)}  y {length_text(y * size_y, 4)}")
         value = self.value_at(x, y)
-        parts.append("outside the image" if value is None else f"value {value:.6g} {self.value_unit}".strip())
+        parts.append("outside the image" if value is None else f"value {value_text(value)} {self.value_unit}".strip())
         return "   ·   ".join(parts)
 
     def _on_theme(self) -> None:
@@ -184,15 +185,16 @@ class ImageView(QWidget):
         self.canvas.update()
 
     def _arrange(self) -> None:
-        line = QHBoxLayout()
-        line.setContentsMargins(8, 2, 8, 2)
-        line.addWidget(self.readout)
-        line.addWidget(self.detail, 1)
+        lines = QVBoxLayout()
+        lines.setContentsMargins(8, 2, 8, 0)
+        lines.setSpacing(0)
+        lines.addWidget(self.readout)
+        lines.addWidget(self.detail)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.canvas, 1)
-        layout.addLayout(line)
+        layout.addLayout(lines)
         layout.addWidget(self.contrast_bar)
 
 
@@ -204,4 +206,12 @@ class _Readout(QLabel):
         self.setAccessibleName(name)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumHeight(self.fontMetrics().height() + 4)
+        self.setMinimumHeight(self.fontMetrics().height() + 1)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the text, its end left out where there is no room."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.end()

@@ -19,7 +19,7 @@ from atomseg_app.data import (
     column_table,
 )
 from atomseg_app.gui.atoms import edits, saved_state
-from atomseg_app.gui.atoms.computing import _cut, _shifted, surroundings
+from atomseg_app.gui.atoms.computing import _cut, _shifted, surroundings, unmoved
 from atomseg_app.gui.atoms.edits import ChangeEntry, CloseEntry
 from atomseg_app.gui.atoms.markers import ErrorStyle, MarkerStyle
 from atomseg_app.gui.atoms.measure_panel import distance_text
@@ -148,6 +148,11 @@ def test_a_local_fit_sees_the_surroundings_in_their_own_frame(rng):
     x, y = columns.xy_px[7] - offset
     assert sub_image.values[round(y), round(x)] == image.values[round(y + offset[1]), round(x + offset[0])]
     assert surroundings(image, columns, table["column_id"])[0] == (0, 0, 1000, 1000)
+
+
+def test_a_fit_that_comes_late_leaves_columns_alone_that_were_moved_or_deleted(columns):
+    now = edits.without(edits.moved(columns, 2, 1.0, 1.0), [3])
+    assert unmoved(columns, now, np.array([1, 2, 3, 4])) == [1, 4]
 
 
 def test_undo_brings_back_every_state(model, rng):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +194,26 @@ def test_from_a_dropped_file_to_a_table(tab, truth, image, tmp_path, qtbot):
     back = read_csv(tmp_path / "out.csv", tab.model.image())
     np.testing.assert_array_equal(back.table["x_px"], entry.columns.table["x_px"])
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == ",".join(CSV_HEADER)
+
+
+@pytest.mark.slow
+def test_copied_script_finds_the_same_columns_without_a_window(tab, image, tmp_path, qtbot):
+    file = tmp_path / "it's here.npy"
+    np.save(file, image.values)
+    tab.window().show_item(replace(image, source=Source(str(file))))
+    tab.steps.find_panel.form.set_values({"refine": False, "split": False})
+    assert not tab.context.actions.qaction("atoms.copy_python").isEnabled()
+    tab.view.canvas.setFocus()
+    QTest.keyClick(tab.view.canvas, Qt.Key.Key_Return)
+    assert tab.computing.finding is not None
+    idle(tab, qtbot)
+    tab.context.actions.trigger("atoms.copy_python")
+    script = QApplication.clipboard().text()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=JOB_MS / 1000)
+    again = read_csv(tmp_path / "it's here_columns.csv", image)
+    np.testing.assert_allclose(again.xy_px, tab.model.columns().xy_px, atol=1e-6)
+    assert len(again) > 30
 
 
 @pytest.mark.slow

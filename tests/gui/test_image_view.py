@@ -79,7 +79,9 @@ def test_the_centre_of_the_first_pixel_is_the_origin(view):
     assert len(bright) == pytest.approx(view.canvas.geometry_now.zoom**2, rel=0.05)
     centre = bright.mean(axis=0)[::-1] + 0.5
     expected = view.canvas.geometry_now.point(6, 3)
-    np.testing.assert_allclose(centre, (expected.x(), expected.y()), atol=0.5)
+    np.testing.assert_allclose(
+        centre, (expected.x(), expected.y()), atol=0.6
+    )  # whole screen px, and edges that are rounded to them
 
 
 # -- values to colours

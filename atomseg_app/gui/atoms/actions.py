@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from atomseg_app.atoms.operations import FIND_COLUMNS
 from atomseg_app.gui.actions import Action
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ def _no_frame(tab: AtomsTab, step: int) -> str:
     if 0 <= tab.model.frame + step < entry.frames:
         return ""
     return "This is the last frame." if step > 0 else "This is the first frame."
+
+
+def _no_history(tab: AtomsTab) -> str:
+    columns = tab.model.columns()
+    found = columns is not None and any(step.operation == FIND_COLUMNS.name for step in columns.history)
+    return _no_columns(tab) or ("" if found else "These columns were not found by this program.")
 
 
 def _find(tab: AtomsTab) -> list[Action]:
@@ -97,14 +105,15 @@ def _columns(tab: AtomsTab) -> list[Action]:
 def _view(tab: AtomsTab) -> list[Action]:
     canvas, view = tab.view.canvas, tab.view
 
-    def act(name: str, title: str, callback: object, tip: str, shortcut: str, icon: str, section: str) -> Action:
-        assert callable(callback)
+    def act(
+        name: str, title: str, callback: Callable[[], object], tip: str, shortcut: str, icon: str, section: str
+    ) -> Action:
         return Action(f"image.{name}", title, callback, tip, "Image", shortcut, icon, lambda: _no_image(tab),
                       section=section)  # fmt: skip
 
-    def switch(name: str, title: str, tip: str, icon: str, state: object, change: object) -> Action:
-        assert callable(state)
-        assert callable(change)
+    def switch(
+        name: str, title: str, tip: str, icon: str, state: Callable[[], bool], change: Callable[[bool], object]
+    ) -> Action:
         return Action(f"image.{name}", title, change, tip, "Image", "", icon, lambda: _no_image(tab), checkable=True,
                       checked=state, section="show")  # fmt: skip
 
@@ -152,4 +161,7 @@ def _export(tab: AtomsTab) -> list[Action]:
         Action("atoms.copy_table", "Copy table", tab.copy_table,
                "Copy the selected columns, or all, for a spreadsheet.", "Edit", "Ctrl+C", "mdi6.content-copy",
                lambda: _no_columns(tab), section="copy"),
+        Action("atoms.copy_python", "Copy as Python", tab.copy_python,
+               "Copy a script that repeats this result without a window.", "Columns", "", "mdi6.language-python",
+               lambda: _no_history(tab), section="python"),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from atomseg_app import batch
 from atomseg_app.atoms.operations import FIND_COLUMNS, FindColumns
 from atomseg_app.errors import UserError
+from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.questions import ask
@@ -72,7 +73,7 @@ class BatchDialog(QDialog):
         def look() -> list[tuple[Path, Path]]:
             return [(file, root if root.is_dir() else root.parent) for root in given for file in find_inputs([root])]
 
-        self._background.run(look, self._take, lambda problem: self._context.notify.error("Add files", problem))
+        self._run(look, self._take, "Add files")
 
     def ask_folder(self) -> None:
         """Ask for a folder of images."""
@@ -213,11 +214,13 @@ class BatchDialog(QDialog):
             return
         out = Path(self.output.text()) if self.output.text().strip() else self._roots[0]
         path, text = out / batch.SUMMARY_NAME, batch.summary_text(rows)
-        self._background.run(
-            lambda: write_text(path, text),
-            lambda _: self.summary.setText(f"Summary: {path}"),
-            lambda problem: self._context.notify.error("The summary could not be written", problem),
-        )
+        done = f"Summary: {path}"
+        self._run(lambda: write_text(path, text), lambda _: self.summary.setText(done), "The summary was not written")
+
+    def _run(self, work: Callable[[], Any], on_done: Callable[[Any], object], title: str) -> None:
+        """Do file work on another thread; a failure is told under a title."""
+        failed = while_alive(self, lambda problem: self._context.notify.error(title, problem))
+        self._background.run(work, while_alive(self, on_done), failed)
 
     def _on_job(self, job: Job) -> None:
         for index, known in self._jobs.items():

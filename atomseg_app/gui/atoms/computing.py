@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QObject, Signal
 
 from atomseg_app.atoms.operations import FIND_COLUMNS, REFIT_COLUMNS, FindColumns
@@ -61,7 +62,10 @@ class Computing(QObject):
         values = {**parameters, "column_ids": tuple(int(i) for i in wanted)}
 
         def done(result: TaskResult) -> None:
-            self._take_fit(entry_id, _shifted(result.items[0], offset), wanted.tolist(), continues)
+            entry = self._model.entries.get(entry_id)
+            if entry is not None:
+                ids = unmoved(columns, entry.columns, wanted)
+                self._take_fit(entry_id, entry, _shifted(result.items[0], offset), ids, continues)
 
         count = f"{len(wanted)} column{'' if len(wanted) == 1 else 's'}"
         return self._submit(REFIT_COLUMNS.name, values, (sub_image, sub_columns), f"Fit {count} again", done)
@@ -123,9 +127,10 @@ class Computing(QObject):
             self._context.notify.warn(note)
         self.found.emit(len(found), job.elapsed_s())
 
-    def _take_fit(self, entry_id: int, fitted: Columns, ids: list[int], continues: Command | None) -> None:
-        entry = self._model.entries.get(entry_id)
-        if entry is None:
+    def _take_fit(
+        self, entry_id: int, entry: Entry, fitted: Columns, ids: list[int], continues: Command | None
+    ) -> None:  # fmt: skip
+        if not ids:  # deleted or taken back meanwhile
             return
         columns = edits.with_fit(entry.columns, fitted, ids, edited=continues is not None)
         if continues is None:
@@ -167,10 +172,12 @@ class Computing(QObject):
         self.changed.emit()
 
 
-def surroundings(image: Image, columns: Columns, ids: Any) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+def surroundings(
+    image: Image, columns: Columns, ids: npt.ArrayLike
+) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """Window that a fit of some columns needs: all of the image, or a part if they lie close together; its corner."""
     height, width = image.shape
-    rows = np.isin(columns.table["column_id"], ids)
+    rows = _rows(columns, ids)
     x, y = columns.table["x_px"][rows], columns.table["y_px"][rows]
     margin = max(48.0, _MARGIN_SIGMA * edits.typical_sigma_px(columns))
     left, right = max(0, int(x.min() - margin)), min(width, int(x.max() + margin) + 1)
@@ -178,6 +185,20 @@ def surroundings(image: Image, columns: Columns, ids: Any) -> tuple[tuple[int, i
     if (right - left) * (bottom - top) > _LOCAL_SHARE * width * height:
         left, top, right, bottom = 0, 0, width, height
     return (left, top, right, bottom), (left, top)
+
+
+def unmoved(before: Columns, after: Columns, ids: npt.NDArray[np.int64]) -> list[int]:
+    """Those of some columns that are still where they were: the result of a fit is theirs."""
+    places = {int(row["column_id"]): (row["x_px"], row["y_px"]) for row in before.table[_rows(before, ids)]}
+    return [
+        int(row["column_id"])
+        for row in after.table[_rows(after, ids)]
+        if places.get(int(row["column_id"])) == (row["x_px"], row["y_px"])
+    ]
+
+
+def _rows(columns: Columns, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    return np.isin(columns.table["column_id"], ids)
 
 
 def _cut(image: Image, columns: Columns, part: tuple[int, int, int, int]) -> tuple[Image, Columns]:

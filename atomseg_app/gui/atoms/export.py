@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 from atomseg_app.data import Columns, Data, Image
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.gui import figure_export
+from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.image_view import ImageView
@@ -97,7 +97,7 @@ class Exporter:
             self._context.settings.set(FIGURE_DPI, dpi)
         self.write_figure(path, dpi)
 
-    def write_figure(self, path: Path, dpi: float, on_written: Callable[[], object] | None = None) -> None:
+    def write_figure(self, path: Path, dpi: float) -> None:
         """Draw the view as it is shown and write it; large pictures are packed on another thread."""
         canvas = self._view.canvas
         scale = dpi / figure_export.SCREEN_DPI
@@ -108,15 +108,11 @@ class Exporter:
             return
         picture = figure_export.render(canvas, dpi)
 
-        def done(written: Path) -> None:
-            self._remember(written)
-            if on_written is not None:
-                on_written()
-
         def failed(problem: Exception) -> None:
             self._context.notify.error("The figure could not be written", problem)
 
-        self._background.run(figure_export.raster_writer(picture, path, dpi), done, failed)
+        write = figure_export.raster_writer(picture, path, dpi)
+        self._background.run(write, while_alive(self._parent, self._remember), while_alive(self._parent, failed))
 
     def _place(self, source: Columns | Image, ending: str) -> str:
         """Where a result goes unless the user says otherwise: where the last one went, else beside the input."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from atomseg_app.data import Image
+from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.image_pyramid import Window, read_tile
@@ -140,12 +141,12 @@ class FftPane(QWidget):
         angle = math.degrees(math.atan2(frequency[1], frequency[0]))
         return f"d = {spacing}   ({length:.3g} {unit}, {angle:.0f}°)"
 
-    def wheelEvent(self, event: object) -> None:
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom about the middle."""
-        delta = event.angleDelta().y()  # type: ignore[attr-defined]
+        delta = event.angleDelta().y()
         self._zoom = min(max(self.zoom() * 1.2 ** (delta / 120), 1.0), 32.0)
         self.update()
-        event.accept()  # type: ignore[attr-defined]
+        event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Read the place under the cursor."""
@@ -206,7 +207,8 @@ class FftPane(QWidget):
             return
         image, window = self._wanted
         self._wanted, self._busy = None, True
-        self._background.run(lambda: _drawn(spectrum_of(image, window)), self._take, lambda _problem: self._take(None))
+        failed = while_alive(self, lambda _problem: self._take(None))
+        self._background.run(lambda: _drawn(spectrum_of(image, window)), while_alive(self, self._take), failed)
 
     def _take(self, drawn: tuple[Spectrum, QImage] | None) -> None:
         self._busy = False

@@ -108,6 +108,12 @@ class AtomsModel(QObject):
             return np.empty(0, np.intp)
         return np.flatnonzero(np.isin(columns.table["column_id"], self.selection))
 
+    def entry_for(self, columns: Columns) -> int | None:
+        """Id of the entry that a table belongs to: of the same file, else the one shown if its image has that shape."""
+        fitting = [i for i, entry in self.entries.items() if entry.columns.image_shape == columns.image_shape]
+        same = [i for i in fitting if self.entries[i].data.source == columns.source]
+        return next(iter(same), self.current_id if self.current_id in fitting else None)
+
     # -- telling
 
     def add(self, entry: Entry) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from atomseg_app.data import FLAGS, Columns
-from atomseg_app.gui.atoms.markers import MarkerLayer, MarkerStyle
+from atomseg_app.gui.atoms.markers import ErrorStyle, MarkerLayer, MarkerStyle
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.atoms.quantities import QUANTITIES, colour_limits, pixel_nm
 from atomseg_app.gui.canvas import Pointer
 from atomseg_app.gui.color_bar import ColourBar
 from atomseg_app.gui.colour_maps import marker_table
 from atomseg_app.gui.image_view import ImageView
+from atomseg_app.gui.value_text import value_text
 from atomseg_app.gui.view_geometry import Floats, ViewGeometry
 
 _DEFAULT_SPACING_PX = 20.0
@@ -32,6 +33,7 @@ class Overlay(QObject):
         self.markers.changed.connect(view.canvas.update)
         view.add_layer(self._paint_region)
         view.add_layer(self.markers.paint)
+        view.add_layer(self._paint_note)
         view.add_screen_layer(self.markers.paint_hovered)
         view.hovered.connect(self._on_hover)
         model.current_changed.connect(self.show_image)
@@ -97,7 +99,26 @@ class Overlay(QObject):
         self._view.canvas.update()
 
     def _on_hover(self, pointer: Pointer | None) -> None:
-        self._view.detail.setText("" if pointer is None else self.detail_text(self.markers.hovered))
+        known = "" if pointer is None else self.detail_text(self.markers.hovered)
+        self._view.detail.setText(known or self._view.canvas.tool().hint)
+
+    def _paint_note(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
+        """Tell at the lower right by how much the errors are enlarged: a figure must not mislead."""
+        style = self.markers.style
+        if not style.shown or style.errors is ErrorStyle.NONE or not len(self.markers.xy_px):
+            return
+        text = f"errors (1 s.d.) × {style.exaggeration:g}"
+        metrics = painter.fontMetrics()
+        area = self._view.canvas.picture_rect()
+        width, height = metrics.horizontalAdvance(text) + 14, metrics.height() + 6
+        plate = QRectF(area.right() - width - 10, area.bottom() - height - 10, width, height)
+        painter.save()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 150))
+        painter.drawRoundedRect(plate, 5, 5)
+        painter.setPen(QColor("#ffffff"))
+        painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+        painter.restore()
 
     def _paint_region(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
         """Darken what is not searched."""
@@ -131,7 +152,7 @@ def describe_column(columns: Columns, row: int) -> str:
         texts = [f"{entry[place]:.2f}{_plus_minus(entry[error], '', 2)} px" for place, error in pairs]
     parts = [f"Column {entry['column_id']}", f"x {texts[0]}", f"y {texts[1]}"]
     if np.isfinite(entry["amplitude"]):
-        parts.append(f"amplitude {entry['amplitude']:.4g}")
+        parts.append(f"amplitude {value_text(float(entry['amplitude']), 4)}")
     if np.isfinite(entry["sigma_px"]):
         parts.append(f"σ {entry['sigma_px']:.2f} px")
     if FLAGS[entry["flag"]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
 from atomseg_app.data import Columns, Data, Image, ImageSeries, Volume
@@ -22,6 +22,7 @@ from atomseg_app.gui.atoms.export import Exporter
 from atomseg_app.gui.atoms.measure_panel import distance_text
 from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 from atomseg_app.gui.atoms.overlay import Overlay
+from atomseg_app.gui.atoms.script import python_script
 from atomseg_app.gui.atoms.steps import Steps
 from atomseg_app.gui.atoms.table import ColumnTable
 from atomseg_app.gui.atoms.tools import AddTool, DeleteTool, LassoTool, LineTool, RegionTool, SelectTool
@@ -29,7 +30,6 @@ from atomseg_app.gui.canvas import Pointer, Tool
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.image_layer import visible_window
 from atomseg_app.gui.image_view import ImageView
-from atomseg_app.gui.sections import muted
 from atomseg_app.gui.tab import Tab, TourStep
 
 NOT_CALIBRATED = "The pixel size of this image is not known: lengths are shown in px until you give it."
@@ -138,10 +138,10 @@ class AtomsTab(Tab):
         """Make a tool the active one."""
         self.tool_name = name
         self.view.canvas.set_tool(self._tools[name])
-        self.hint.setText(self._tools[name].hint)
+        self.view.detail.setText(self._tools[name].hint)
         self.view.canvas.setFocus()
         if name == "calibrate":
-            self._show_calibration(with_tool=False)
+            self.steps.calibrate_section.unfold()
         self.context.actions.refresh()
 
     def delete_selected(self) -> None:
@@ -194,6 +194,13 @@ class AtomsTab(Tab):
         QGuiApplication.clipboard().setText(self.table.columns.as_text(rows))
         self.context.notify.info(f"Copied {len(rows)} column{'' if len(rows) == 1 else 's'}.")
 
+    def copy_python(self) -> None:
+        """Copy a script that finds these columns again."""
+        entry = self.model.entry
+        if entry is not None:
+            QGuiApplication.clipboard().setText(python_script(entry.data, entry.columns, self.model.frame))
+            self.context.notify.info("Copied a Python script.")
+
     def open_batch(self) -> None:
         """Open the queue for many files, with the parameters of the form."""
         parameters = self.steps.find_panel.parameters().model_copy(update={"region_px": None})
@@ -202,6 +209,13 @@ class AtomsTab(Tab):
             self.batch.open_file.connect(self._open_from_batch)
         self.batch.show()
         self.batch.raise_()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter on the picture finds columns."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.view.canvas.hasFocus():
+            self.context.actions.trigger("atoms.find")
+        else:
+            super().keyPressEvent(event)
 
     # -- inside
 
@@ -230,8 +244,6 @@ class AtomsTab(Tab):
         left.addWidget(self.data_list)
         left.addWidget(self.table)
         left.setSizes([160, 480])
-        self.hint = muted(self._tools["select"].hint)
-        self.hint.setProperty("role", "small")
         self.tool_strip = self._make_strip()
         self.frame_bar = FrameBar(self.model)
         middle = QWidget()
@@ -267,7 +279,7 @@ class AtomsTab(Tab):
                 button.setAccessibleName(self.context.actions.action(action_id).title)
                 row.addWidget(button)
             row.addSpacing(12)
-        row.addWidget(self.hint, 1)
+        row.addStretch(1)
         return strip
 
     def _connect(self) -> None:
@@ -291,17 +303,10 @@ class AtomsTab(Tab):
 
     def _attach(self, columns: Columns) -> None:
         """Put a table on the open image it was found in, else on the one shown if it fits."""
-        fitting = [
-            entry_id
-            for entry_id, entry in self.model.entries.items()
-            if entry.columns.image_shape == columns.image_shape
-        ]
-        same = [i for i in fitting if self.model.entries[i].data.source == columns.source]
-        shown = [i for i in fitting if i == self.model.current_id]
-        if not (same or shown):
+        entry_id = self.model.entry_for(columns)
+        if entry_id is None:
             height, width = columns.image_shape
             raise UserError(f"These columns belong to an image of {width} × {height} px; open it first.")
-        entry_id = (same or shown)[0]
         entry = replace(self.model.entries[entry_id], columns=columns)
         self.context.undo.push(edits.ChangeEntry(self.model, entry_id, "Open columns", entry))
 
@@ -359,10 +364,9 @@ class AtomsTab(Tab):
         assert isinstance(tool, LineTool)
         return tool
 
-    def _show_calibration(self, *, with_tool: bool = True) -> None:
+    def _show_calibration(self) -> None:
         self.steps.calibrate_section.unfold()
-        if with_tool:
-            self.steps.calibrate.pixel.setFocus()
+        self.steps.calibrate.pixel.setFocus()
 
     def _update_fft(self) -> None:
         image = self.model.image()

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from atomseg_app.data import FLAGS, Columns
 from atomseg_app.gui.atoms.model import AtomsModel
 from atomseg_app.gui.atoms.quantities import QUANTITIES, pixel_nm
+from atomseg_app.gui.value_text import value_text
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -69,12 +70,12 @@ def headings(calibrated: bool) -> list[Heading]:
     return [
         Heading("ID", "Number of the column.", lambda c: c.table["column_id"], "d"),
         *lengths,
-        Heading("Amplitude", "Height above the background, in the units of the file.", _field("amplitude"), ".5g"),
-        Heading("Background", "Level under the column, in the units of the file.", _field("background"), ".5g"),
+        Heading("Amplitude", "Height above the background, in the units of the file.", _field("amplitude"), "value"),
+        Heading("Background", "Level under the column, in the units of the file.", _field("background"), "value"),
         Heading("σ (px)", "Gaussian width.", _field("sigma_px"), ".3f"),
         Heading("Ellipticity", "Major over minor width.", _field("ellipticity"), ".3f"),
         Heading("Angle (°)", "Major axis, from +x towards +y.", _field("angle_deg"), ".1f"),
-        Heading("Intensity", "Integrated over the column.", _field("integrated_intensity"), ".5g"),
+        Heading("Intensity", "Integrated over the column.", _field("integrated_intensity"), "value"),
         Heading(f"Nearest ({unit})", "Distance to the nearest column.", QUANTITIES["nearest"].values, ".4f"),
         Heading("Probability", "That this is a column and not noise.", _field("probability"), ".3f"),
         Heading("Flag", "Edited by hand, cut by the edge, or a fit that did not converge.", _field("flag"), "flag"),
@@ -146,7 +147,11 @@ class ColumnTableModel(QAbstractTableModel):
         value = self.values(column)[row]
         if digits == "flag":
             return FLAGS[int(value)]
-        return format(int(value), "d") if digits == "d" else format(value, digits) if np.isfinite(value) else ""
+        if not np.isfinite(value):
+            return ""
+        if digits == "value":
+            return value_text(float(value), 5)
+        return format(int(value) if digits == "d" else value, digits)
 
     def values(self, column: int) -> npt.NDArray[Any]:
         """Values of a quantity, computed when it is first looked at."""
