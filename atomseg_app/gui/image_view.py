@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -199,14 +199,27 @@ class ImageView(QWidget):
 
 
 class _Readout(QLabel):
-    """A line of text that never makes its window wider."""
+    """A line of text that never makes its window wider: what does not fit is left out, and in the tooltip."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setAccessibleName(name)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumHeight(self.fontMetrics().height() + 1)
+
+    def minimumSizeHint(self) -> QSize:
+        """A line of a few words."""
+        metrics = self.fontMetrics()
+        return QSize(20 * metrics.averageCharWidth(), metrics.height() + 1)
+
+    def sizeHint(self) -> QSize:
+        """One line, also while there is nothing to read."""
+        return self.minimumSizeHint()
+
+    def setText(self, text: str) -> None:
+        """Show a text."""
+        super().setText(text)
+        self.setToolTip(text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the text, its end left out where there is no room."""

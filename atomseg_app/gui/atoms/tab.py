@@ -229,11 +229,11 @@ class AtomsTab(Tab):
             "region": RegionTool(*parts),
             "distance": LineTool(
                 *parts, title="Distance", snap=True, on_line=self._on_distance,
-                hint="Click two columns: their distance is measured, with its error. Any other points serve, too.",
+                hint="Click two columns for their distance with its error; other points serve, too.",
             ),
             "calibrate": LineTool(
                 *parts, title="Calibrate", snap=False, on_line=self._on_calibration_line,
-                hint="Draw a line whose length you know, for example along the scale bar of the file.",
+                hint="Draw a line whose length you know, as along a scale bar in the picture.",
             ),
         }  # fmt: skip
 

@@ -58,7 +58,7 @@ class SelectTool(ColumnTool):
     """Click selects, a drag from a marker moves it, a drag from elsewhere selects a rectangle."""
 
     title = "Select and move"
-    hint = "Click a column to select it, drag it to move it; drag elsewhere to select a rectangle. Shift adds."
+    hint = "Click selects, dragging a column moves it; drag elsewhere for a rectangle. Shift adds."
 
     def __init__(self, canvas: Canvas, model: AtomsModel, markers: MarkerLayer, on_moved: Move) -> None:
         super().__init__(canvas, model, markers)
@@ -205,7 +205,7 @@ class RegionTool(ColumnTool):
     """A rectangle to search; a click takes it away."""
 
     title = "Region"
-    hint = "Drag a rectangle: only this part of the image is searched. Click to search the whole image again."
+    hint = "Drag a rectangle: only this part is searched. Click to search the whole image."
     cursor = Qt.CursorShape.CrossCursor
 
     def __init__(self, canvas: Canvas, model: AtomsModel, markers: MarkerLayer) -> None:
