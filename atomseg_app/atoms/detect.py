@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,9 @@ _NARROWEST_PX = 0.5
 
 _LABEL_EXTENT = 6
 """Length, in filter scales, from which a saturated area is no column."""
+
+_TURNS = 6
+"""Most steps in which the scale follows the columns."""
 
 _PASSES = 4
 """Searches of an image, each of what the blobs found so far leave of it."""
@@ -86,39 +90,58 @@ def _search(
     image: Prepared, method: Method, sign: int, start_px: float, false_alarms: float, report: Report
 ) -> tuple[Blobs, int]:
     """Blobs at the scale on which the search settles, and the binning it worked at."""
+    level, factor = _level(image, sign, start_px)
+    if not level.holds_more_than_noise():
+        return level.strict(start_px / factor, false_alarms), factor
     scale_px = sigma_px = start_px
-    for turn in range(5):
+    blobs = level.grow(sigma_px / factor, 1)
+    for turn in range(_TURNS):
         report.progress(0.2 + 0.08 * turn, "Searching")
-        factor = max(1, int(scale_px / _FINEST_PX))
-        valid = None if image.valid is None else binned(image.valid.astype(np.float32), factor) > 0.5
-        counts = None if image.counts is None or sign < 0 else binned(image.counts, factor) * np.float32(factor**2)
-        level = Level(np.float32(sign) * binned(image.values, factor), valid, scale_px / factor, counts)
-        if scale_px == start_px and not level.holds_more_than_noise():
-            return level.strict(sigma_px / factor, false_alarms), factor
-        blobs = level.grow(sigma_px / factor, 1)
-        if len(blobs) < 3:
-            break
         sigma_px = blobs.minor_px * factor
-        finest = max(_finest_scale(float(np.median(blobs.standing)), scale_px, sigma_px), 0.3 * start_px)
-        if abs(np.log(finest / scale_px)) < 0.1:
+        finest = max(_finest_scale(blobs, scale_px, sigma_px), 0.3 * start_px)
+        if len(blobs) < 3 or abs(np.log(finest / scale_px)) < 0.1:
             break
         scale_px = finest
-    report.progress(0.6, "Looking for weak columns")
+        level, factor = _level(image, sign, scale_px)
+        blobs = level.grow(sigma_px / factor, 1)
+    relaxed = _finest_scale(replace(blobs, clarity=0.0), scale_px, sigma_px)
+    if len(blobs) >= 3 and relaxed > 1.1 * scale_px:
+        coarser, its_factor = _level(image, sign, relaxed)
+        same = coarser.grow(sigma_px / its_factor, 1)
+        if same.clear >= 0.97 * blobs.clear:  # pairs once resolved stay so: then less noise is better
+            level, factor, blobs = coarser, its_factor, same
+    report.progress(0.7, "Looking for weak columns")
     found = level.voted(blobs.sigma_px) if method == "hough" else level.grow(blobs.sigma_px, _PASSES)
     found = level.settle(found, false_alarms)
     return (found if found.sigma_px * factor > _NARROWEST_PX else no_blobs(found.sigma_px)), factor
 
 
-def _finest_scale(standing: float, scale_px: float, sigma_px: float) -> float:
-    """Scale between 0.6 and 1.2 column widths: as fine as leaves a typical column well above the noise."""
+def _level(image: Prepared, sign: int, scale_px: float) -> tuple[Level, int]:
+    """The image as searched at a scale, and the factor it is binned by."""
+    factor = max(1, int(scale_px / _FINEST_PX))
+    valid = None if image.valid is None else binned(image.valid.astype(np.float32), factor) > 0.5
+    counts = None if image.counts is None or sign < 0 else binned(image.counts, factor) * np.float32(factor**2)
+    return Level(np.float32(sign) * binned(image.values, factor), valid, scale_px / factor, counts), factor
+
+
+def _finest_scale(blobs: Blobs, scale_px: float, sigma_px: float) -> float:
+    """Scale between 0.6 and 1.2 column widths: as fine as leaves a typical column well above the noise.
+
+    Pairs half resolved fit no model, and what they leave is not noise: drawn-out blobs are looked at ever more finely
+    as long as the noise of pixels (``clarity``, where it is known) allows.
+    """
 
     def signal(t: float) -> float:
         return float(t**3 * sigma_px**2 / (sigma_px**2 + t**2) ** 2)
 
-    for fraction in (0.6, 0.7, 0.8, 0.9, 1.0, 1.1):
-        if standing * signal(fraction * sigma_px) / signal(scale_px) > 12:
-            return fraction * sigma_px
-    return 1.2 * sigma_px
+    if not len(blobs):
+        return scale_px
+    descend = blobs.drawn_out and blobs.clarity > 0
+    standing = blobs.clarity if descend else float(np.median(blobs.standing))
+    fractions = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+    fits = [f * sigma_px for f in fractions if standing * signal(f * sigma_px) / signal(scale_px) > 12]
+    finest = fits[0] if fits else 1.2 * sigma_px
+    return min(finest, scale_px) if descend else finest
 
 
 def _finished(blobs: Blobs, factor: int, sign: int, image: Prepared, report: Report) -> Candidates:

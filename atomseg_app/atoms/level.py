@@ -33,6 +33,7 @@ class Blobs:
     """Blobs (n,) of a common width, in pixels of their image; ``standing`` is each one's height in noise deviations.
 
     ``minor_px`` is the width across the direction in which blobs are drawn out on average, as unresolved pairs are.
+    ``clarity`` is the median height in deviations of the noise of pixels, which no misfit of a model can enlarge.
     """
 
     x_px: Floats
@@ -43,6 +44,17 @@ class Blobs:
     sigma_px: float
     minor_px: float
     threshold: float
+    clarity: float = 0.0
+
+    @property
+    def clear(self) -> int:
+        """How many are no accident."""
+        return int((self.standing > _CLEAR).sum())
+
+    @property
+    def drawn_out(self) -> bool:
+        """Whether blobs are longer than wide in a common direction, so that each may be two."""
+        return self.minor_px < 0.85 * self.sigma_px
 
     def __len__(self) -> int:
         return len(self.x_px)
@@ -114,7 +126,11 @@ class Level:
                 filters = self._filters(left)
                 response, smooth = filters.log(self._scale), filters.smooth(self._scale)
                 doubt = self._misfit(model, blobs.sigma_px)
-        return replace(blobs, standing=self._standing(blobs, noise))
+        if not len(blobs):
+            return blobs
+        standing = self._standing(blobs, noise)
+        white = noise.white_deviation(self._scale) / noise.deviation(self._scale)
+        return replace(blobs, standing=standing, clarity=float(np.median(standing)) / max(white, 1e-3))
 
     def _standing(self, blobs: Blobs, noise: Noise) -> Floats:
         """How far each blob's own amplitude, without its neighbours' tails, stands out of noise."""

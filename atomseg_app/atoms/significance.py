@@ -66,6 +66,7 @@ class Noise:
         self._flat = mean <= 0
         if self._flat:
             return
+        self._pixel_noise = np.sqrt(mean) / 6  # the filter's weights squared add up to 36
         fine /= mean
         self._intensity = intensity
         self._factor = ndimage.uniform_filter(fine, size, mode="mirror")
@@ -76,6 +77,10 @@ class Noise:
     def _power(self, intensity: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Noise power expected of an intensity, in units of its mean over the image."""
         return np.maximum(self._offset + self._slope * intensity, _LEAST_POWER)
+
+    def white_deviation(self, scale_px: float) -> float:
+        """Standard deviation of the LoG response, were the noise of single pixels all there is, and white."""
+        return 0.0 if self._flat else float(self._pixel_noise / (scale_px * np.sqrt(2 * np.pi)))
 
     def deviation(self, scale_px: float) -> float:
         """Mean standard deviation of the LoG response of that scale; never below rounding of single precision."""
