@@ -10,6 +10,8 @@ from PySide6.QtGui import (
     QColor,
     QEnterEvent,
     QFocusEvent,
+    QFont,
+    QFontInfo,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -182,7 +184,6 @@ class Canvas(QWidget):
         painter.setClipRect(self.plot_size())
         for layer in self.screen_layers:
             layer(painter, self.geometry_now, self.devicePixelRatioF())
-        self._tool.paint(painter, self.geometry_now)
         painter.restore()
         if self.hasFocus():
             painter.setPen(QPen(self.focus_colour, 2))
@@ -191,13 +192,15 @@ class Canvas(QWidget):
         painter.end()
 
     def paint_all(self, painter: QPainter, device_scale: float) -> None:
-        """Draw paper, layers and side layers in screen px; figures are drawn by the same call."""
+        """Draw paper, layers, tool and side layers in screen px; figures are drawn by the same call."""
         plot = self.plot_size()
         painter.fillRect(QRectF(0, 0, self.width(), self.height()), self.paper)
+        painter.setFont(self.pixel_font())
         painter.save()
         painter.setClipRect(plot)
         for layer in self.layers:
             layer(painter, self.geometry_now, device_scale)
+        self._tool.paint(painter, self.geometry_now)
         painter.restore()
         left = plot.right()
         for width, paint in self.side_layers:
@@ -205,6 +208,12 @@ class Canvas(QWidget):
             paint(painter, QRectF(left, 0, width, self.height()))
             painter.restore()
             left += width
+
+    def pixel_font(self, share: float = 1.0) -> QFont:
+        """The font in screen px: in points it would have another size on paper of another resolution."""
+        font = QFont(self.font())
+        font.setPixelSize(max(1, round(QFontInfo(self.font()).pixelSize() * share)))
+        return font
 
     def sizeHint(self) -> QSize:
         """As large as the window allows."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QMarginsF, QRectF, QSize, QSizeF
-from PySide6.QtGui import QImage, QPageSize, QPainter, QPdfWriter
+from PySide6.QtGui import QColor, QImage, QPageSize, QPainter, QPdfWriter
 from PySide6.QtSvg import QSvgGenerator
 
 from atomseg_app.errors import FileError, UserError
@@ -28,6 +29,17 @@ def figure_rect(canvas: Canvas) -> QRectF:
     return QRectF(QRectF(picture.left(), 0, canvas.width() - picture.left(), plot.height()).toAlignedRect())
 
 
+@contextlib.contextmanager
+def on_white(canvas: Canvas) -> Iterator[None]:
+    """Black on white for a while, as for print, whatever the look of the window."""
+    paper, ink = canvas.paper, canvas.ink
+    canvas.paper, canvas.ink = QColor("#ffffff"), QColor("#000000")
+    try:
+        yield
+    finally:
+        canvas.paper, canvas.ink = paper, ink
+
+
 def render(canvas: Canvas, dpi: float, device_scale: float | None = None) -> QImage:
     """Picture of the figure. 96 dpi gives one pixel for one screen px. Raises UserError if it would be too large."""
     scale = dpi / SCREEN_DPI if device_scale is None else device_scale
@@ -38,13 +50,13 @@ def render(canvas: Canvas, dpi: float, device_scale: float | None = None) -> QIm
             f"At {dpi:g} dpi the figure has {size.width()} × {size.height()} px; choose a lower resolution."
         )
     picture = QImage(size, QImage.Format.Format_RGB32)
-    picture.setDotsPerMeterX(round(dpi / 0.0254))
-    picture.setDotsPerMeterY(round(dpi / 0.0254))
     painter = QPainter(picture)
     painter.scale(scale, scale)
     painter.translate(-rect.left(), -rect.top())
     canvas.paint_all(painter, scale)
     painter.end()
+    picture.setDotsPerMeterX(round(dpi / 0.0254))
+    picture.setDotsPerMeterY(round(dpi / 0.0254))
     return picture
 
 

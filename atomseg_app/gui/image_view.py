@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from atomseg_app.data import Image
@@ -127,14 +127,13 @@ class ImageView(QWidget):
             painter.drawText(QRectF(0, 0, geometry.width, geometry.height), Qt.AlignmentFlag.AlignCenter, "Reading…")
         elif self.show_scale_bar:
             area = self.canvas.picture_rect()
-            paint_scale_bar(painter, geometry, area, self.image.pixel_size_nm[1], self.font())
+            paint_scale_bar(painter, geometry, area, self.image.pixel_size_nm[1], self.canvas.pixel_font())
 
     def _lay_bars(self) -> None:
         bars = [] if self._overlay_bar is None else [self._overlay_bar]
         if self.show_colour_bar and self.image is not None:
             bars.insert(0, self._image_bar())
-        font = QFont(self.font())
-        font.setPointSizeF(font.pointSizeF() * 0.92)
+        font = self.canvas.pixel_font(0.92)
 
         def painting(bar: ColourBar) -> Any:
             return lambda painter, rect: bar.paint(painter, rect, font, self.canvas.ink)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -29,6 +31,7 @@ from atomseg_app.jobs.tasks import Task, TaskResult
 
 _DPI = (96, 150, 300, 600)
 EXPORT_FOLDER = Setting("atoms.export_folder", "")
+ON_WHITE = Setting("atoms.figure_on_white", True)
 FIGURE_DPI = Setting("atoms.figure_dpi", 300, lambda v: v in _DPI)
 
 TABLE_FILTERS = {
@@ -86,27 +89,30 @@ class Exporter:
         path = Path(chosen)
         if path.suffix.lower() not in figure_export.FORMATS:
             path = self._named(path, FIGURE_FILTERS.get(kind, ".png"))
-        dpi = self._context.settings.get(FIGURE_DPI)
-        if figure_export.FORMATS[path.suffix.lower()] in ("PNG", "TIFF"):
-            dialog = DpiDialog(self._parent, self._view, dpi)
-            accepted = dialog.exec() == QDialog.DialogCode.Accepted
-            dpi = dialog.dpi()
-            dialog.deleteLater()
-            if not accepted:
-                return
-            self._context.settings.set(FIGURE_DPI, dpi)
-        self.write_figure(path, dpi)
+        settings = self._context.settings
+        raster = figure_export.FORMATS[path.suffix.lower()] in ("PNG", "TIFF")
+        dialog = FigureDialog(
+            self._parent, self._view, settings.get(FIGURE_DPI), white=settings.get(ON_WHITE), raster=raster
+        )
+        accepted = dialog.exec() == QDialog.DialogCode.Accepted
+        dpi, white = dialog.dpi(), dialog.white.isChecked()
+        dialog.deleteLater()
+        if accepted:
+            settings.set(FIGURE_DPI, dpi)
+            settings.set(ON_WHITE, white)
+            self.write_figure(path, dpi, white=white)
 
-    def write_figure(self, path: Path, dpi: float) -> None:
-        """Draw the view as it is shown and write it; large pictures are packed on another thread."""
+    def write_figure(self, path: Path, dpi: float, *, white: bool = False) -> None:
+        """Draw the view as it is shown, or on ``white``, and write it; pictures are packed on another thread."""
         canvas = self._view.canvas
         scale = dpi / figure_export.SCREEN_DPI
         self._view.layer.read_for(canvas.geometry_now, scale)
-        if figure_export.FORMATS[path.suffix.lower()] in ("SVG", "PDF"):
-            figure_export.write_vector(canvas, path)
-            self._remember(path)
-            return
-        picture = figure_export.render(canvas, dpi)
+        with figure_export.on_white(canvas) if white else contextlib.nullcontext():
+            if figure_export.FORMATS[path.suffix.lower()] in ("SVG", "PDF"):
+                figure_export.write_vector(canvas, path)
+                self._remember(path)
+                return
+            picture = figure_export.render(canvas, dpi)
 
         def failed(problem: Exception) -> None:
             self._context.notify.error("The figure could not be written", problem)
@@ -131,10 +137,10 @@ class Exporter:
         self._context.notify.info(f"Written: {path.name}")
 
 
-class DpiDialog(QDialog):
-    """Asks for the resolution of a figure, and tells its size."""
+class FigureDialog(QDialog):
+    """Asks for background and, for pictures made of pixels (``raster``), resolution of a figure, and tells its size."""
 
-    def __init__(self, parent: QWidget, view: ImageView, dpi: int) -> None:
+    def __init__(self, parent: QWidget, view: ImageView, dpi: int, *, white: bool, raster: bool) -> None:
         super().__init__(parent)
         self.setObjectName("dialog.figure")
         self.setWindowTitle("Export figure")
@@ -147,9 +153,15 @@ class DpiDialog(QDialog):
         self.box.setCurrentIndex(self.box.findData(dpi))
         self.size_text = QLabel()
         self.box.currentIndexChanged.connect(self._show_size)
+        self._raster = raster
+        self.white = QCheckBox("Black on white, as for print")
+        self.white.setToolTip("Colour bars and their texts on white instead of on the colour of the window.")
+        self.white.setChecked(white)
         form = QFormLayout()
-        form.addRow("Resolution", self.box)
+        if raster:
+            form.addRow("Resolution", self.box)
         form.addRow("Size", self.size_text)
+        form.addRow(self.white)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
@@ -166,5 +178,6 @@ class DpiDialog(QDialog):
     def _show_size(self) -> None:
         scale = self.dpi() / figure_export.SCREEN_DPI
         size = np.ceil([self._rect.width() * scale, self._rect.height() * scale]).astype(int)
-        inch = np.array([self._rect.width(), self._rect.height()]) / figure_export.SCREEN_DPI * 2.54
-        self.size_text.setText(f"{size[0]} × {size[1]} px  ({inch[0]:.1f} × {inch[1]:.1f} cm)")
+        cm = np.array([self._rect.width(), self._rect.height()]) / figure_export.SCREEN_DPI * 2.54
+        paper = f"{cm[0]:.1f} × {cm[1]:.1f} cm"
+        self.size_text.setText(f"{size[0]} × {size[1]} px  ({paper})" if self._raster else paper)
