@@ -105,7 +105,7 @@ def changed(found: Resolved, judge: Judge, report: Report) -> Resolved:
     proposal = proposed(fit, judge)
     if not proposal.count:
         return found
-    accepted, added = _tried(fit, proposal, judge, report.part(0.0, 0.5))
+    accepted, added = _tried(fit, proposal, report.part(0.0, 0.5))
     if not accepted.any():
         return found
     keep = np.ones(len(fit.state), bool)
@@ -118,7 +118,7 @@ def changed(found: Resolved, judge: Judge, report: Report) -> Resolved:
     return Resolved(descend(fit.problem, start, fit.noise, report.part(0.5, 1.0)), probability)
 
 
-def _tried(fit: Fit, proposal: Proposal, judge: Judge, report: Report) -> tuple[Bools, model.ColumnState]:
+def _tried(fit: Fit, proposal: Proposal, report: Report) -> tuple[Bools, model.ColumnState]:
     """Which changes are worth it (k,), and the added columns as fitted; everything far from a change stays fixed."""
     problem, state = fit.problem, fit.state
     kept = np.setdiff1d(np.arange(len(state)), proposal.removed)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from atomseg_app import devices
 from atomseg_app.atoms import evidence, measured, model, refine, scanlines
-from atomseg_app.atoms.background import saturated
+from atomseg_app.atoms.background import burnt_in
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
@@ -22,9 +22,9 @@ from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 
 _SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
-_LABEL_SIGMA = 8.0  # saturated areas longer than this are labels
-_TILE_PX = 4096
-_OVERLAP_PX = 256
+_LABEL_SIGMA = 8.0  # areas of one bright value longer than this are labels, not columns
+_TILE_PX = 2048
+_OVERLAP_PX = 128
 _MARGIN_SIGMA = 8.0  # round columns that are fitted again
 _RUNAWAY_SIGMA = 2.0
 
@@ -155,7 +155,10 @@ def _in_tile(values: Array, parameters: FindColumns, device: torch.device, repor
         return _as_detected(candidates)
     sigma = float(np.median(candidates.sigma_px))
     once = _once(candidates, sigma)
-    scene = Scene.of(values, device, without=saturated(values, _LABEL_SIGMA * sigma))
+    scene = Scene.of(values, device)
+    labels = burnt_in(scene.data.cpu().numpy(), _LABEL_SIGMA * sigma)
+    if labels is not None:
+        scene = scene.without(labels)
     start = model.ColumnState(
         candidates.x_px[once],
         candidates.y_px[once],

@@ -122,7 +122,8 @@ class Renderer:
         cy = np.clip(np.rint(state.y[rows]), 0, height - 1)
         cx = np.clip(np.rint(state.x[rows]), 0, width - 1)
         steps = np.arange(-self.reach, self.reach + 1)
-        q = state.precision[rows] * self.unit**2
+        root = state.root[rows]
+        q = np.swapaxes(root, 1, 2) @ root * self.unit**2
         dy = self._tensor((cy - state.y[rows])[:, None] + steps) / self.unit
         dx = self._tensor((cx - state.x[rows])[:, None] + steps) / self.unit
         qxx, qxy, qyy = (self._tensor(v)[:, None] for v in (q[:, 0, 0], q[:, 0, 1], q[:, 1, 1]))

@@ -44,9 +44,13 @@ class Noise:
         """
         variance = self.variance(level)
         residual = data - level
-        x = (residual * (self.gain / variance)).clamp_min(-1 + 1e-6)
-        exact = 2 * ((1 + x) * torch.log1p(x) - x) / (x * x)
-        return residual**2 / variance * torch.where(x.abs() < 0.03, 1 - x / 3 + x * x / 6, exact)
+        chi_square = residual * residual / variance
+        if self.gain == 0:
+            return chi_square
+        x = (residual * self.gain).div_(variance).clamp_min_(-1 + 1e-6)
+        exact = (1 + x).mul_(torch.log1p(x)).sub_(x).mul_(2).div_(x * x)
+        near = 1 + x * (x / 6 - 1 / 3)
+        return chi_square.mul_(torch.where(x.abs() < 0.03, near, exact))
 
 
 def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -> Noise:
@@ -56,9 +60,10 @@ def estimate(residual: torch.Tensor, level: torch.Tensor, valid: torch.Tensor) -
     weights of a variance estimate (relative error equal in all classes). A line that falls with the level is
     replaced by a constant.
     """
-    step = max(1, int(valid.sum()) // _SAMPLES)
-    levels = level[valid][::step].cpu().numpy().astype(np.float64)
-    squares = residual[valid][::step].cpu().numpy().astype(np.float64) ** 2
+    step = max(1, valid.numel() // _SAMPLES) | 1  # odd: images are often a power of two wide
+    counts = valid.reshape(-1)[::step].cpu().numpy()
+    levels = level.reshape(-1)[::step].cpu().numpy()[counts].astype(np.float64)
+    squares = residual.reshape(-1)[::step].cpu().numpy()[counts].astype(np.float64) ** 2
     mean = float(squares.mean()) if len(squares) else 1.0
     tiny = max(mean, _LEAST)
     if len(levels) < 8 * _LEVELS or np.ptp(levels) < 1e-6:

@@ -39,23 +39,20 @@ class Scene:
     scale: float
 
     @classmethod
-    def of(
-        cls,
-        values: npt.NDArray[np.generic],
-        device: torch.device,
-        without: npt.NDArray[np.bool_] | None = None,
-    ) -> Scene:
-        """Scene of an image (y, x) of any real type; NaN, infinities and pixels of ``without`` do not count."""
+    def of(cls, values: npt.NDArray[np.generic], device: torch.device) -> Scene:
+        """Scene of an image (y, x) of any real type; NaN and infinities do not count."""
         array = np.asarray(values)
         finite = np.isfinite(array)
-        if without is not None:
-            finite &= ~without
         sample = array[finite]
         sample = sample[:: max(1, sample.size // 200_000)].astype(np.float64)
         low, middle, high = np.percentile(sample, [1, 50, 99]) if sample.size else (0.0, 0.0, 1.0)
         scale = float(high - low) or 1.0
         data = np.where(finite, (array - middle) / scale, 0).astype(np.float32)
         return cls(torch.from_numpy(data).to(device), torch.from_numpy(finite).to(device), float(middle), scale)
+
+    def without(self, mask: npt.NDArray[np.bool_]) -> Scene:
+        """The same scene in which the pixels of a mask (y, x) do not count."""
+        return replace(self, valid=self.valid & ~torch.from_numpy(mask).to(self.valid.device))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -82,12 +82,12 @@ class _Lines:
         renderer, state = self.fit.problem.renderer, self.fit.state
         padded = renderer.padded(image)
         out = np.empty((len(state), renderer.size))
-        unit = renderer.unit
+        unit, precision = renderer.unit, state.precision
         for chunk in renderer.chunks(state):
             weighted = renderer.patches(padded, chunk) * chunk.gaussian
             basis = torch.stack([torch.ones_like(chunk.dx), chunk.dx], dim=2)
             sums = torch.bmm(weighted, basis).cpu().numpy().astype(np.float64)
-            q = state.precision[chunk.rows, self.axis] * state.amplitude[chunk.rows, None] * unit
+            q = precision[chunk.rows, self.axis] * state.amplitude[chunk.rows, None] * unit
             dy = chunk.dy.cpu().numpy().astype(np.float64)
             out[chunk.rows] = q[:, 0, None] * sums[..., 1] + q[:, 1, None] * dy * sums[..., 0]
         out[self.outside] = 0
