@@ -15,6 +15,8 @@ from atomseg_app.operations import Report
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+_FILL_BLUR_PX = 6.0
+
 _SINGLE_EVENTS = 20.0
 """Mean events per pixel up to which their discreteness is kept account of."""
 
@@ -75,8 +77,10 @@ def prepare(values: npt.NDArray[Any], report: Report) -> Prepared | None:
 
 
 def _filled(grey: npt.NDArray[Any], valid: Mask) -> npt.NDArray[Any]:
+    """Image with its other pixels at the value of the nearest valid one, blurred so that they carry no streaks."""
     nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.asarray(grey[tuple(nearest)])
+    full = np.asarray(grey[tuple(nearest)])
+    return np.where(valid, full, ndimage.gaussian_filter(full, _FILL_BLUR_PX))
 
 
 def _counts(grey: npt.NDArray[Any]) -> Grey | None:
@@ -88,20 +92,24 @@ def _counts(grey: npt.NDArray[Any]) -> Grey | None:
     return counts.astype(np.float32) if counts.mean() < _SINGLE_EVENTS else None
 
 
-def saturated(values: npt.NDArray[Any], extent_px: float) -> Mask | None:
-    """Areas at the highest value of the image and longer than an extent: burnt-in bars and labels, overexposure.
+def burnt_in(grey: Grey, extent_px: float) -> Mask | None:
+    """Labels and scale bars drawn into an image (y, x), with their blurred rim; None where there are none.
 
-    Their rim, blurred by the drawing, is included. None where there is no such area.
+    They are areas within a tenth of the highest contrast, longer than an extent, that end sharply all round: three
+    pixels away the image is at less than half of it.
     """
-    labels, number = ndimage.label(values == np.nanmax(values), np.ones((3, 3)))
-    large = [
-        i + 1
-        for i, box in enumerate(ndimage.find_objects(labels))
-        if max(side.stop - side.start for side in box) > extent_px
-    ] if number else []  # fmt: skip
-    if not large:
-        return None
-    return np.asarray(ndimage.binary_dilation(np.isin(labels, large), np.ones((3, 3)), iterations=3))
+    middle, high = float(np.median(grey)), float(grey.max())
+    labels, number = ndimage.label(grey > high - 0.1 * (high - middle), np.ones((3, 3)))
+    mask = np.zeros(grey.shape, bool)
+    for i, box in enumerate(ndimage.find_objects(labels) if number else []):
+        if max(side.stop - side.start for side in box) <= extent_px:
+            continue
+        around = tuple(slice(max(0, side.start - 6), side.stop + 6) for side in box)
+        rim = ndimage.binary_dilation(labels[around] == i + 1, np.ones((3, 3)), iterations=3)
+        beyond = ndimage.binary_dilation(rim, np.ones((3, 3)), iterations=2) & ~rim
+        if np.median(grey[around][beyond]) < (middle + high) / 2:
+            mask[around] |= rim
+    return mask if mask.any() else None
 
 
 def _fit_plane(grey: npt.NDArray[Any]) -> tuple[float, float, float]:

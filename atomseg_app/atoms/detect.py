@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import spatial
 
-from atomseg_app.atoms.background import Prepared, binned, prepare, saturated
+from atomseg_app.atoms.background import Prepared, binned, burnt_in, prepare
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.level import Blobs, Level, no_blobs
 from atomseg_app.atoms.log_peaks import Filters
@@ -27,7 +27,7 @@ _NARROWEST_PX = 0.5
 """Width below which what was found is single pixels, not columns."""
 
 _LABEL_EXTENT = 6
-"""Length, in filter scales, from which a saturated area is no column."""
+"""Length, in filter scales, from which a bright area is no column."""
 
 _TURNS = 6
 """Most steps in which the scale follows the columns."""
@@ -59,13 +59,10 @@ def detect(
     if len(spectrum.k) < 4:
         return _none(dark=polarity == "dark")
     start_px = spectral_scale(spectrum, min(image.values.shape) / 6)
-    burnt_in = saturated(values, _LABEL_EXTENT * start_px)
-    if burnt_in is not None:
-        report.note(
-            f"{int(burnt_in.sum()):,} pixels in saturated areas (burnt-in label, scale bar or overexposure) are left "
-            "out of the search."
-        )
-        image = image.without(burnt_in)
+    labels = burnt_in(image.values, _LABEL_EXTENT * start_px)
+    if labels is not None:
+        report.note(f"{int(labels.sum()):,} pixels of burnt-in labels or scale bars are left out of the search.")
+        image = image.without(labels)
     dark = polarity == "dark" or (polarity == "auto" and _looks_dark(image, start_px))
     blobs, factor = _search(image, method, -1 if dark else 1, start_px, false_alarms, report)
     return _finished(blobs, factor, -1 if dark else 1, image, report)

@@ -282,7 +282,7 @@ def test_burnt_in_scale_bar_is_no_row_of_columns(rng: np.random.Generator) -> No
     image[230:240, 150:240] = 255
     report = Report()
     found = find(image.astype(np.uint8), report)
-    assert any("saturated" in note for note in report.facts.notes)
+    assert any("burnt-in" in note for note in report.facts.notes)
     on_bar = (found.x_px > 148) & (found.x_px < 242) & (found.y_px > 228) & (found.y_px < 242)
     assert not on_bar.any()
     clear = (truth.y_px < 220) | (truth.x_px < 140)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage, special
 
 from atomseg_app.atoms import outline
-from atomseg_app.atoms.background import binned, prepare, saturated
+from atomseg_app.atoms.background import binned, burnt_in, prepare
 from atomseg_app.atoms.hough import centres
 from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
 from atomseg_app.atoms.scale import radial_spectrum, spectral_scale
@@ -169,15 +169,16 @@ def test_plane_and_unit_come_off_and_are_known() -> None:
     np.testing.assert_allclose(again, values, atol=1e-3)
 
 
-def test_saturated_areas_are_bars_and_not_columns() -> None:
-    values = np.zeros((60, 80), np.uint8)
+def test_bars_are_labels_and_neither_columns_nor_bright_grains_are() -> None:
+    values = np.random.default_rng(0).normal(0, 5, (80, 100)).astype(np.float32)
     values[10:13, 10:13] = 255
-    assert saturated(values, 12.0) is None
-    values[40:44, 20:60] = 255
-    mask = saturated(values, 12.0)
+    assert burnt_in(values, 12.0) is None
+    values[40:44, 20:60] = 250
+    mask = burnt_in(values, 12.0)
     assert mask is not None
-    assert mask[42, 40]
-    assert not mask[11, 11]
+    assert mask[38:46, 18:62].all()
+    assert mask.sum() < 12 * 50
+    assert burnt_in(ndimage.gaussian_filter(values, 6.0), 12.0) is None
 
 
 def test_hough_centres_are_the_columns() -> None:
