@@ -33,12 +33,15 @@ class Contrast:
     def colours(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
         """Colours of values as 0xffRRGGBB, what Qt calls Format_RGB32; values without a number are magenta."""
         span = self.high - self.low
-        place = (values - np.float32(self.low)) * np.float32((_LEVELS - 1) / span if span > 0 else 0.0)
-        known = np.isfinite(place)
-        if known.all():
-            index = np.clip(place, 0, _LEVELS - 1).astype(np.uint16)
-        else:
-            index = np.clip(np.where(known, place, 0), 0, _LEVELS - 1).astype(np.uint16)
+        with np.errstate(invalid="ignore", over="ignore"):
+            place = np.subtract(values, np.float32(self.low))
+            place *= np.float32((_LEVELS - 1) / span if span > 0 else 0.0)
+            some_unknown = not np.isfinite(place.sum())  # one pass, where asking every pixel takes three
+        if some_unknown:
+            known = np.isfinite(place)
+            place[~known] = 0
+        index = np.clip(place, 0, _LEVELS - 1, out=place).astype(np.uint16)
+        if some_unknown:
             index[~known] = _LEVELS
         table = _table(self.scaling, self.gamma, self.colour_map, self.invert)
         colours: npt.NDArray[np.uint32] = np.take(table, index)
