@@ -41,11 +41,13 @@ class Resolved:
     excess: Floats | None = None
 
 
-def resolve(fit: Fit, probability: Floats, false_alarms: float, report: Report) -> Resolved:
-    """Fit with as many columns as the image supports."""
+def resolve(
+    fit: Fit, probability: Floats, false_alarms: float, core: tuple[float, float, float, float], report: Report
+) -> Resolved:
+    """Fit with as many columns as the image supports; columns are added only in ``core`` (left, top, right, bottom)."""
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
     excess = precision.excess_power(found.fit)
-    judge, found = Judge.of(excess, false_alarms), replace(found, excess=excess)
+    judge, found = Judge.of(excess, false_alarms, core), replace(found, excess=excess)
     for _ in range(2):
         better = changed(found, judge, report.part(0.5, 1.0))
         if better is found:

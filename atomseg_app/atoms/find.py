@@ -41,11 +41,9 @@ def find_columns(image: Image, parameters: FindColumns, report: Report) -> Colum
     tables = []
     for number, tile in enumerate(tiles):
         part = report.part(number / len(tiles), (number + 1) / len(tiles))
-        table = _in_tile(image.values[tile.rows, tile.columns], _settled(parameters, polarity), device, part)
+        table = _in_tile(image.values, tile, _settled(parameters, polarity), device, part)
         if polarity == "auto" and len(table):
             polarity = "bright" if np.median(table["amplitude"]) > 0 else "dark"
-        table["x_px"] += tile.columns.start
-        table["y_px"] += tile.rows.start
         tables.append(table[tile.owns(table)])
     table = np.concatenate(tables)
     table = table[np.lexsort((table["x_px"], table["y_px"]))]
@@ -112,6 +110,13 @@ class Tile:
     columns: slice
     core: tuple[float, float, float, float]
 
+    @property
+    def core_in_tile(self) -> tuple[float, float, float, float]:
+        """The core in pixels of the tile."""
+        x, y = self.columns.start, self.rows.start
+        left, top, right, bottom = self.core
+        return left - x, top - y, right - x, bottom - y
+
     def owns(self, table: Array) -> npt.NDArray[np.bool_]:
         """Rows whose centre lies in the core."""
         left, top, right, bottom = self.core
@@ -140,8 +145,23 @@ def _cuts(start: int, stop: int) -> Iterator[tuple[int, int, float, float]]:
         )
 
 
-def _in_tile(values: Array, parameters: FindColumns, device: torch.device, report: Report) -> Array:
-    """Table of the columns of an array, in its pixels."""
+def _in_tile(image: Array, tile: Tile, parameters: FindColumns, device: torch.device, report: Report) -> Array:
+    """Table of the columns of one tile of an image, in pixels of the image."""
+    values = image[tile.rows, tile.columns]
+    table = _in_array(values, tile.core_in_tile, parameters, device, report)
+    table["x_px"] += tile.columns.start
+    table["y_px"] += tile.rows.start
+    return table
+
+
+def _in_array(
+    values: Array,
+    core: tuple[float, float, float, float],
+    parameters: FindColumns,
+    device: torch.device,
+    report: Report,
+) -> Array:
+    """Table of the columns of an array, in its pixels; ``core`` is the part whose columns are wanted."""
     candidates = detect(
         values,
         method=parameters.method,
@@ -169,7 +189,7 @@ def _in_tile(values: Array, parameters: FindColumns, device: torch.device, repor
     fit = refine.fit(scene, start, spacing, report.part(0.4, 0.7), free=parameters.shape == "free")
     found = evidence.Resolved(fit, candidates.probability[once])
     if parameters.split:
-        found = evidence.resolve(fit, found.probability, parameters.false_alarms, report.part(0.7, 0.9))
+        found = evidence.resolve(fit, found.probability, parameters.false_alarms, core, report.part(0.7, 0.9))
     straight = scanlines.straighten(found.fit, report.part(0.9, 1.0))
     excess = found.excess if straight.fit is found.fit else None
     table = measured.table_of(straight.fit, found.probability, straight.widening, excess)

@@ -45,7 +45,7 @@ def excess_power(fit: Fit) -> Floats:
     white = torch.randn(at.image.shape, generator=torch.Generator().manual_seed(_SEED)).to(at.image.device)
     fake = at.image + white * deviation
     start = replace(at, own=0 * at.own, common=0 * at.common)
-    equations = problem.normal_equations(start, fit.noise, fake)
+    equations = problem.normal_equations(start, problem.weight(at, fit.noise), fake)
     fitted, _ = problem.stepped(start, equations, LEAST_DAMPING)
     real = asked.power((problem.scene.data - at.image) / deviation * problem.valid)
     reference = asked.power((fake - fitted.image) / deviation * problem.valid)

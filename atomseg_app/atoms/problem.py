@@ -151,14 +151,22 @@ class Problem:
         """Quasi-deviance of each pixel (y, x)."""
         return noise.deviance(self.scene.data, at.image) * self.valid
 
+    def weight(self, at: Point, noise: Noise) -> torch.Tensor:
+        """What each pixel (y, x) counts at a point: 1/variance."""
+        return self.valid / noise.variance(at.image)
+
+    def misfit(self, at: Point, weight: torch.Tensor) -> float:
+        """Weighted sum of squared residuals and the departure of shapes from their prior: what one step lowers."""
+        residual = self.scene.data - at.image
+        return float((residual.square_() * weight).sum(dtype=torch.float64)) + self.prior.penalty(at)
+
     def deviance(self, at: Point, noise: Noise) -> float:
         """Quasi-deviance of the image, and of the shapes from their prior."""
         return float(self.deviance_image(at, noise).sum(dtype=torch.float64)) + self.prior.penalty(at)
 
-    def normal_equations(self, at: Point, noise: Noise, data: torch.Tensor | None = None) -> normal.Normal:
-        """Joint normal equations at a point, for the scene's data or other ``data`` (y, x)."""
+    def normal_equations(self, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None) -> normal.Normal:
+        """Joint normal equations at a point for weights (y, x), for the scene's data or other ``data`` (y, x)."""
         state = at.state
-        weight = self.valid / noise.variance(at.image)
         score = ((self.scene.data if data is None else data) - at.image) * weight
         padded = self.renderer.padded(weight)
         moments = self.renderer.information(self.renderer.padded(score), padded, state)

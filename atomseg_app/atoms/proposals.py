@@ -24,15 +24,24 @@ _WEAK = 0.2  # of the typical amplitude: peaks weaker than this are no columns b
 
 @dataclass(frozen=True)
 class Judge:
-    """What a change in the number of columns must be worth: ``power`` of the residual and the alarms allowed."""
+    """What a change in the number of columns must be worth: ``power`` of the residual and the alarms allowed.
+
+    ``core`` (left, top, right, bottom) is the part of the image, in pixels, where columns may be added.
+    """
 
     power: float
     false_alarms: float
+    core: tuple[float, float, float, float]
 
     @classmethod
-    def of(cls, excess: Floats, false_alarms: float) -> Judge:
+    def of(cls, excess: Floats, false_alarms: float, core: tuple[float, float, float, float]) -> Judge:
         """Judge for an image whose residual has that excess power."""
-        return cls(max(1.0, float(excess.max())), false_alarms)
+        return cls(max(1.0, float(excess.max())), false_alarms, core)
+
+    def concerned(self, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+        """Whether positions (n,) lie in the part of the image whose columns are wanted."""
+        left, top, right, bottom = self.core
+        return np.asarray((x >= left) & (x < right) & (y >= top) & (y < bottom))
 
     def needed(self, chances: float, unknowns: int) -> float:
         """Deviance that a change with so many unknowns must save, when it had that many chances to turn up."""
@@ -130,7 +139,7 @@ def _merges(fit: Fit, judge: Judge) -> list[Change]:
 def _splits(fit: Fit, judge: Judge) -> list[Change]:
     """Columns that want to be longer than the common shape (Rao's score test, 1948): perhaps two."""
     problem, state, at = fit.problem, fit.state, fit.at
-    weight = problem.valid / fit.noise.variance(at.image)
+    weight = problem.weight(at, fit.noise)
     score = (problem.scene.data - at.image) * weight
     render = problem.renderer
     moments = render.information(render.padded(score), render.padded(weight), state)
@@ -168,7 +177,7 @@ def _peaks(fit: Fit, judge: Judge) -> list[Change]:
     problem, state, at = fit.problem, fit.state, fit.at
     sigma = problem.sigma
     size = max(1, int(sigma / 1.5))
-    weight = problem.valid / fit.noise.variance(at.image)
+    weight = problem.weight(at, fit.noise)
     score = (problem.scene.data - at.image) * weight
     reach = int(np.ceil(3 * sigma / size))
     steps = torch.arange(-reach, reach + 1, dtype=torch.float32, device=score.device) * (size / sigma)
@@ -204,5 +213,5 @@ def _peaks(fit: Fit, judge: Judge) -> list[Change]:
             float(heights[k] ** 2),
             judge.needed(chances, 3),
         )
-        for k in np.flatnonzero(distance > RESOLVED * sigma)
+        for k in np.flatnonzero((distance > RESOLVED * sigma) & judge.concerned(x, y))
     ]

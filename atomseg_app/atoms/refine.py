@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 MAX_STEPS = 16
-_LEAST_GAIN = 0.1  # of deviance: less is one column moving by a third of its error bar
+_LEAST_GAIN = 0.1  # of chi-square: less is one column moving by a third of its error bar
 LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
 _TOLERANCE = 0.04  # of the error bar: a step below this has converged
@@ -101,20 +101,20 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
     known, noise = noise is not None, noise or _START_NOISE
     damping, swing = 1e-2, np.zeros(len(at.state))
     moved = np.full((len(at.state), 2), np.inf)
-    deviance = problem.deviance(at, noise)
     rounding = 1e-8 * scene.data.numel()
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
-        equations, last = problem.normal_equations(at, noise), moved
+        weight, last = problem.weight(at, noise), moved
+        equations, before = problem.normal_equations(at, weight), problem.misfit(at, weight)
         for _ in range(4):
             trial, moved = problem.stepped(at, equations, damping, swing)
-            gain = deviance - (reached := problem.deviance(trial, noise))
+            gain = before - problem.misfit(trial, weight)
             if gain >= -rounding:
                 break
             damping *= 10
         else:
             break
-        at, deviance, damping = trial, reached, max(damping / 5, LEAST_DAMPING)
+        at, damping = trial, max(damping / 5, LEAST_DAMPING)
         swing = _steadied(swing, moved, last)
         resting = np.abs(moved).max() < _TOLERANCE or gain < _LEAST_GAIN
         if known and resting:
@@ -123,7 +123,7 @@ def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) ->
             fresh = estimate(scene.data - at.image, at.image, scene.valid)
             if resting and taken > _NOISE_STEPS[-1] and noise.agrees(fresh, at.image):
                 break
-            noise, deviance = fresh, problem.deviance(at, fresh)
+            noise = fresh
     return Fit(problem, at, noise, np.abs(moved).max(axis=1), equations)
 
 

@@ -65,7 +65,7 @@ class _Lines:
         self.height, self.width = problem.scene.shape
         ahead, behind = (problem.renderer.render(_moved(at.state, axis, sign * _STEP_PX)) for sign in (1, -1))
         self.slope = (ahead - behind) / (2 * _STEP_PX)
-        self.weight = problem.valid / fit.noise.variance(at.image)
+        self.weight = problem.weight(at, fit.noise)
         intervals = int(np.clip(self.width / (_NODE_SIGMA * problem.sigma), 1, _NODES))
         self.nodes = intervals + 1
         self.gap = (self.width - 1) / intervals
@@ -145,7 +145,7 @@ class _System:
     def __init__(self, lines: _Lines, spread_px: float, length_px: float) -> None:
         self.lines = lines
         height, nodes, n = lines.height, lines.nodes, len(lines.fit.state)
-        equations: Normal = lines.fit.problem.normal_equations(lines.fit.at, lines.fit.noise)
+        equations: Normal = lines.fit.equations
         own = np.arange(n) * equations.layout.own + lines.axis
         # What lines say of columns, plus what holds overlapping columns apart; so the sum stays positive definite.
         between = equations.matrix[own][:, own].minimum(0)

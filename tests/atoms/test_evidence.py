@@ -11,6 +11,8 @@ from atomseg_app.atoms.problem import Scene
 from atomseg_app.operations import Report
 from atomseg_app.simulate.columns import TrueColumns, poisson, render
 
+EVERYWHERE = (-0.5, -0.5, 9999.0, 9999.0)
+
 
 def dumbbells(*, apart_px: float, sigma_px: float, peak: float, seed: int = 2):
     """Pairs along x on a staggered lattice as in Si [110], with the centres of the pairs."""
@@ -29,7 +31,7 @@ def resolved(values, x, y, sigma_px, spacing_px=30.0):
     scene = Scene.of(values, torch.device("cpu"))
     start = model.ColumnState(x, y, np.full(len(x), 0.8), model.round_root(np.full(len(x), sigma_px)))
     fit = refine.fit(scene, start, spacing_px, Report())
-    return evidence.resolve(fit, np.ones(len(x)), 0.1, Report())
+    return evidence.resolve(fit, np.ones(len(x)), 0.1, EVERYWHERE, Report())
 
 
 def matched(found: model.ColumnState, truth: TrueColumns, radius_px: float) -> int:
@@ -62,7 +64,9 @@ def test_one_dumbbell_among_single_columns_is_split(lattice):
 def test_nothing_changes_where_nothing_is_wrong(lattice, peak):
     image = lattice(360, peak, seed=6)
     fit = image.fit()
-    assert len(evidence.resolve(fit, np.ones(len(fit.state)), 0.1, Report()).fit.state) == len(image.truth.x_px)
+    assert len(evidence.resolve(fit, np.ones(len(fit.state)), 0.1, EVERYWHERE, Report()).fit.state) == len(
+        image.truth.x_px
+    )
 
 
 def test_an_astigmatic_probe_is_no_dumbbell():

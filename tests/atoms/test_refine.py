@@ -163,7 +163,7 @@ def test_the_normal_equations_are_those_of_the_rendered_image():
     problem = Problem(Scene(data, torch.ones(64, 76, dtype=torch.bool), 0.0, 1.0), 4.0, 18.0, Prior(1e6), free=True)
     noise = Noise(0.02, 0.004, 1e-5)
     at = problem.start(state, rng.normal(0.3, 0.02, problem.background.shape))
-    equations = problem.normal_equations(at, noise)
+    equations = problem.normal_equations(at, problem.weight(at, noise))
 
     def tangent(k: int) -> np.ndarray:
         step = np.zeros((n, 6))
