@@ -43,12 +43,12 @@ def excess_power(fit: Fit) -> Floats:
     deviation = fit.noise.variance(at.image).sqrt()
     asked = _Patterns(fit)
     white = torch.randn(at.image.shape, generator=torch.Generator().manual_seed(_SEED)).to(at.image.device)
-    fake = at.image + white * deviation
     start = replace(at, own=0 * at.own, common=0 * at.common)
-    equations = problem.normal_equations(start, problem.weight(at, fit.noise), fake)
-    fitted, _ = problem.stepped(start, equations, LEAST_DAMPING)
+    weight = problem.weight(at, fit.noise)
+    equations = problem.normal_equations(start, weight, at.image + white * deviation)
+    taken = problem.response(at, equations.layout, equations.solve(LEAST_DAMPING))
     real = asked.power((problem.scene.data - at.image) / deviation * problem.valid)
-    reference = asked.power((fake - fitted.image) / deviation * problem.valid)
+    reference = asked.power((white - taken / deviation) * problem.valid)
     excess = real / reference
     logarithm = np.log(np.maximum(excess, _LEAST))
     independent = min(problem.scene.data.numel() / (4 * np.pi * problem.sigma**2), float(len(fit.state)))

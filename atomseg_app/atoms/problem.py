@@ -23,6 +23,7 @@ _STEP_AMPLITUDE = 0.7
 _CONTRAST = 0.3  # amplitude, in scene units, that a column may well have
 _STEP_SHAPE = 0.25
 _BEYOND_SIGMA = 2.0  # how far outside the image the centre of a column may lie whose tail is in it
+_SMALL = 0.02  # of a step, over which the model is as good as linear
 _ROUGHNESS = 1e-3  # of the data's own weight on a node
 
 
@@ -197,6 +198,13 @@ class Problem:
         moved *= np.sqrt(equations.position_information())
         own = at.own + layout.own_of(step)
         return Point(state, own, common, coefficients, self.image(state, coefficients)), moved
+
+    def response(self, at: Point, layout: normal.Layout, step: Floats) -> torch.Tensor:
+        """Change of the model's image (y, x) for a step in the unknowns, to first order."""
+        state = at.state.moved(_SMALL * layout.column_steps(step))
+        nodes = layout.nodes_of(step).reshape(self.background.shape)
+        columns = (self.renderer.render(state) - self.renderer.render(at.state)) / _SMALL
+        return columns + self.background.render(nodes)
 
 
 def _limited(steps: Floats, state: model.ColumnState, sigma: float) -> Floats:
