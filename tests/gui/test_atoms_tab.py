@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QHeaderView, QScrollBar, QWidget
 from pytestqt.qtbot import QtBot
@@ -24,7 +25,7 @@ from atomseg_app.gui.atoms.tab import NOT_CALIBRATED, AtomsTab
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.figure_export import pixels
 from atomseg_app.gui.main_window import MainWindow
-from atomseg_app.gui.settings import THEME
+from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
 from atomseg_app.io.tables import CSV_HEADER, read_csv
 from atomseg_app.simulate.columns import TrueColumns, poisson, render, square_lattice
 from tests.gui.driving import drop
@@ -380,6 +381,68 @@ def test_bars_of_the_histogram_select_their_columns(filled, columns):
     assert (values >= histogram.distances.edges[bar]).all()
     assert (values <= histogram.distances.edges[bar + 1]).all()
     assert "nm" in filled.steps.measure.spacing.text()
+
+
+def test_bars_are_chosen_by_keys_and_the_wheel_belongs_to_the_panel(filled):
+    histogram = filled.steps.measure.histogram
+    filled.steps.ensureWidgetVisible(histogram)
+    histogram.setFocus()
+    bars = histogram.distances.counts
+    for _ in range(int(np.argmax(bars)) + 1):
+        QTest.keyClick(histogram, Qt.Key.Key_Right)
+    QTest.keyClick(histogram, Qt.Key.Key_Return)
+    assert len(filled.model.selection) == bars.max()
+    window, at = filled.window(), histogram.bar_rect(int(np.argmax(bars))).center().toPoint()
+    assert window.childAt(histogram.mapTo(window, at)) is histogram  # not the plot inside
+    shown = histogram.bar_rect(0)
+    wheel = QWheelEvent(
+        QPointF(at), QPointF(histogram.mapToGlobal(at)), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(histogram, wheel)
+    assert not wheel.isAccepted()
+    assert histogram.bar_rect(0) == shown
+
+
+def test_plot_of_distances_follows_the_look(filled):
+    """Bars, paper and text of the plot are those of the look, after a switch, too; the text takes the size chosen."""
+    histogram, settings = filled.steps.measure.histogram, filled.context.settings
+    filled.steps.ensureWidgetVisible(histogram)
+    heights = []
+    for theme, percent in (("dark", 100), ("light", 150)):
+        settings.set(THEME, theme)
+        settings.set(FONT_SCALE_PERCENT, percent)
+        colours = filled.context.theme.colours
+        picture = histogram.grab().toImage()
+        seen = {picture.pixelColor(x, y).name() for x in range(picture.width()) for y in range(picture.height())}
+        assert {colours.base, colours.muted, colours.text, colours.link} <= seen
+        heights.append(histogram.sizeHint().height())
+        assert histogram.bar_rect(0).left() > 0
+    assert heights[1] > 1.3 * heights[0]
+
+
+def test_plotting_library_waits_for_distances_and_brings_no_scipy():
+    code = """
+import sys
+import numpy as np
+from PySide6.QtWidgets import QApplication
+from atomseg_app.gui.atoms.neighbours import DistanceHistogram, distances_of
+
+application = QApplication([])
+histogram = DistanceHistogram()
+histogram.show()
+histogram.grab()
+assert "pyqtgraph" not in sys.modules
+histogram.hide()
+histogram.set_distances(distances_of(np.array([1.0, 1.1, 1.2]), "nm"))
+assert "pyqtgraph" not in sys.modules
+histogram.show()
+histogram.grab()
+assert "pyqtgraph" in sys.modules
+print(sorted({"scipy", "h5py", "matplotlib"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 def test_power_spectrum_reads_the_spacing(tab, qtbot):
