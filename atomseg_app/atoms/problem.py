@@ -22,7 +22,7 @@ _STEP_SIGMA = 0.4  # largest move in one step, in widths
 _STEP_AMPLITUDE = 0.7
 _CONTRAST = 0.3  # amplitude, in scene units, that a column may well have
 _STEP_SHAPE = 0.25
-_BEYOND_SIGMA = 2.0  # how far outside the image the centre of a column may lie whose tail is in it
+_BEYOND_SIGMA = 0.75  # how far outside the image the centre of a column may lie whose tail is in it
 _SMALL = 0.02  # of a step, over which the model is as good as linear
 _ROUGHNESS = 1e-3  # of the data's own weight on a node
 

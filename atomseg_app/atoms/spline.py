@@ -35,9 +35,9 @@ class _Axis:
         self.count = self.intervals + 3
 
     def locate(self, position: npt.NDArray[np.floating]) -> tuple[Ints, Floats]:
-        """Interval and fraction of positions in pixels; outside counts as the nearest end."""
-        t = np.clip(position / self.step, 0, self.intervals)
-        first = np.minimum(t.astype(np.int64), self.intervals - 1)
+        """Interval and fraction of positions in pixels; outside, the outermost interval goes on."""
+        t = position / self.step
+        first = np.clip(np.floor(t).astype(np.int64), 0, self.intervals - 1)
         return first, np.asarray(t - first)
 
     def matrix(self, position: npt.NDArray[np.floating]) -> Floats:
