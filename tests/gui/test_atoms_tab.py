@@ -20,13 +20,16 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QHeaderView, QScrollBar, QWidget
 from pytestqt.qtbot import QtBot
 
-from atomseg_app.data import FLAG_EDITED, Columns, Image, ImageSeries, Source, column_table
+from atomseg_app.atoms.operations import FIND_COLUMNS, FindColumns
+from atomseg_app.data import FLAG_EDITED, Columns, Image, ImageSeries, Source, Step, column_table
 from atomseg_app.gui.atoms.tab import NOT_CALIBRATED, AtomsTab
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.figure_export import pixels
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
 from atomseg_app.io.tables import CSV_HEADER, read_csv
+from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.simulate.columns import TrueColumns, poisson, render, square_lattice
 from tests.gui.driving import drop
 
@@ -551,6 +554,42 @@ def test_closing_and_state(filled, columns):
 def test_a_table_without_its_image_is_refused(tab, columns):
     with pytest.raises(ValueError, match="104 × 104"):
         tab.add_item(columns)
+
+
+def test_notes_stand_under_the_button_and_go_with_their_image(filled, image, columns):
+    """No banner tells them; another image hides them, and undoing the search takes them back."""
+    noted = ("Scan lines are displaced.", "A label was left out.")
+    found = replace(columns, history=(Step(FIND_COLUMNS.name, {}, "1", notes=noted),))
+    job = Job(1, "Find columns", Task("operation"))
+    notes, model, banners = filled.steps.find_panel.notes, filled.model, filled.context.notify.banners.texts()
+    first = model.current_id
+    assert not notes.isVisible()
+    filled.computing._take_found(first, 0, FindColumns(), TaskResult(items=(found,)), job)
+    assert notes.isVisible()
+    assert notes.text().splitlines() == list(noted)
+    assert filled.steps.find_panel.result.isVisible()
+    filled.window().show_item(replace(image, source=Source("/data/other.tif")))
+    assert not notes.isVisible()
+    model.show_entry(first)
+    assert notes.isVisible()
+    filled.context.undo.undo()
+    assert not notes.isVisible()
+    assert filled.context.notify.banners.texts() == banners
+
+
+def test_notes_of_a_series_tell_the_frame_and_those_of_another_entry_wait(tab, image, columns):
+    """A search that ends when something else is shown says nothing there."""
+    tab.window().show_item(ImageSeries(np.stack([image.values] * 3), (0.01, 0.01), Source("/data/series.tif")))
+    series = tab.model.current_id
+    tab.window().show_item(image)
+    found = replace(columns, history=(Step(FIND_COLUMNS.name, {}, "1", notes=("Lines are displaced.",)),))
+    job = Job(1, "Find columns", Task("operation"))
+    tab.computing._take_found(series, 1, FindColumns(), TaskResult(items=(found,)), job)
+    panel = tab.steps.find_panel
+    assert not panel.notes.isVisible()
+    assert not panel.result.isVisible()
+    tab.model.show_entry(series)
+    assert panel.notes.text() == "Frame 2: Lines are displaced."
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -26,7 +26,9 @@ _MARGIN_SIGMA = 12.0
 
 
 class Computing(QObject):
-    """Jobs of the tab. ``changed`` when one begins or ends; ``found(count, seconds)`` after *Find columns*."""
+    """Jobs of the tab. ``changed`` when one begins or ends; ``found(count, seconds)`` after *Find columns* in the
+    entry that is shown.
+    """
 
     changed = Signal()
     found = Signal(int, float)
@@ -119,13 +121,14 @@ class Computing(QObject):
         found = result.items[0]
         if entry is None or not isinstance(found, Columns):
             return
+        if entry.frames > 1 and found.history:
+            found = _of_frame(found, frame)
         columns = edits.with_found(entry.columns, found, frame, parameters.region_px)
         # Calibrated while the job ran: what the user says now counts.
         columns = replace(columns, pixel_size_nm=entry.data.pixel_size_nm[-2:])
         self._push(entry_id, "Find columns", replace(entry, columns=columns))
-        for note in found.history[-1].notes if found.history else ():
-            self._context.notify.warn(note)
-        self.found.emit(len(found), job.elapsed_s())
+        if entry_id == self._model.current_id:
+            self.found.emit(len(found), job.elapsed_s())
 
     def _take_fit(
         self, entry_id: int, entry: Entry, fitted: Columns, ids: list[int], continues: Command | None
@@ -211,6 +214,13 @@ def _cut(image: Image, columns: Columns, part: tuple[int, int, int, int]) -> tup
     table["y_px"] -= top
     sub_image = replace(image, values=image.values[top:bottom, left:right])
     return sub_image, replace(columns, table=table, image_shape=(bottom - top, right - left))
+
+
+def _of_frame(found: Columns, frame: int) -> Columns:
+    """What was found in a series, its notes telling the frame: the history is that of all frames."""
+    *before, last = found.history
+    notes = tuple(f"Frame {frame + 1}: {note}" for note in last.notes)
+    return replace(found, history=(*before, replace(last, notes=notes)))
 
 
 def _shifted(fitted: Any, offset: tuple[int, int]) -> Columns:

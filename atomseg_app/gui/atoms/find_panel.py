@@ -1,4 +1,4 @@
-"""The step *Find columns*: parameters, the button, what is running, and what came out."""
+"""The step *Find columns*: parameters, the button, what is running, what came out, and its notes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from atomseg_app.atoms.operations import FindColumns
+from atomseg_app.atoms.operations import FIND_COLUMNS, REFIT_COLUMNS, FindColumns
 from atomseg_app.gui.atoms.computing import Computing
 from atomseg_app.gui.atoms.model import AtomsModel
 from atomseg_app.gui.forms import ParameterForm
@@ -16,6 +16,7 @@ from atomseg_app.gui.sections import ActionButton, muted
 from atomseg_app.gui.settings import DEVICE, Settings
 
 _REFRESH_MS = 100
+_NOTED = (FIND_COLUMNS.name, REFIT_COLUMNS.name)
 
 
 class FindPanel(QWidget):
@@ -41,6 +42,9 @@ class FindPanel(QWidget):
         row.addWidget(self.stop)
         self.result = muted()
         self.result.setAccessibleName("Result of finding columns")
+        self.notes = muted()
+        self.notes.setProperty("role", "small")
+        self.notes.setAccessibleName("Notes on the columns")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -48,12 +52,16 @@ class FindPanel(QWidget):
         layout.addWidget(self.button)
         layout.addWidget(self.running)
         layout.addWidget(self.result)
+        layout.addWidget(self.notes)
         self.result.hide()
+        self.notes.hide()
         self._timer = QTimer(self, interval=_REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
         computing.changed.connect(self.refresh)
         computing.found.connect(self._show_found)
         model.current_changed.connect(self.result.hide)
+        model.current_changed.connect(self._show_notes)
+        model.columns_changed.connect(self._show_notes)
         model.selection_changed.connect(self._show_region)
         self.form.changed.connect(self._take_region)
         self.refresh()
@@ -94,6 +102,14 @@ class FindPanel(QWidget):
             "No column was found. Try the other polarity, or a larger number of false alarms.")  # fmt: skip
         self.result.setText(words)
         self.result.show()
+
+    def _show_notes(self) -> None:
+        """Show what was noted when the columns were found, or fitted again."""
+        entry = self._model.entry
+        last = None if entry is None or not entry.columns.history else entry.columns.history[-1]
+        told = last.notes if last is not None and last.operation in _NOTED else ()
+        self.notes.setText("\n".join(told))
+        self.notes.setVisible(bool(told))
 
     def _show_region(self) -> None:
         if self.form.fields["region_px"].value() != self._model.region_px:
