@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.benchmarks.detection import rescaled, score
+from atomseg_app.io.files import read
 from atomseg_app.operations import Report
 
 Floats = npt.NDArray[np.float64]
@@ -24,13 +23,7 @@ def micrographs(data_folder: Path) -> Path:
 
 
 def grey(path: Path) -> npt.NDArray[np.generic]:
-    if path.suffix == ".npy":
-        return np.load(path)
-    if path.suffix in {".hdf5", ".hspy"}:
-        with h5py.File(path) as file:
-            return np.asarray(file["Experiments/__unnamed__/data"])
-    image = iio.imread(path)
-    return image[..., 0] if image.ndim == 3 else image
+    return read(path).values
 
 
 def find(image: npt.NDArray[np.generic]) -> Candidates:
