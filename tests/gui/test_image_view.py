@@ -160,6 +160,21 @@ def test_limits_as_numbers_with_a_decimal_comma(view, rng):
     assert edit.text() == "2.5"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "lowest", "levels"), [("u1", 0, 256), ("u1", 3, 251), ("u2", 100, 5003), ("i2", -700, 999)]
+)
+def test_histogram_of_whole_numbers_has_no_comb(view, dtype, lowest, levels):
+    """Every grey level equally often: every bar equally high, but the last, which the highest level may not fill."""
+    values = np.resize(np.arange(lowest, lowest + levels), (7, levels)).astype(dtype)
+    view.set_image(Image(values))
+    counts = view.contrast_bar.histogram._counts
+    assert len(counts) > 80
+    assert counts.sum() == values.size
+    assert (counts[:-1] == counts[0]).all()
+    assert 0 < counts[-1] <= counts[0]
+    assert counts[0] % 7 == 0
+
+
 def test_limits_are_dragged_in_the_histogram_and_moved_by_keys(view, rng):
     view.set_image(Image(rng.normal(0, 1, (100, 100))))
     histogram = view.contrast_bar.histogram
