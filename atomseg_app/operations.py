@@ -65,9 +65,14 @@ class Report:
         self._span = (0.0, 1.0)
         self.facts = RunFacts()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._cancelled is not None and self._cancelled()
+
     def check(self) -> None:
         """Raise :class:`Cancelled` if the user asked for it."""
-        if self._cancelled is not None and self._cancelled():
+        if self.cancelled:
             raise Cancelled
 
     def progress(self, fraction: float, message: str = "") -> None:

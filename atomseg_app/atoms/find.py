@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,13 @@ from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
 from atomseg_app.atoms.problem import Prior, Problem, Scene
+from atomseg_app.atoms.tiles import Tile, run_tiles, tiles_of
 from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, column_table
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 
 _SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
 _LABEL_SIGMA = 8.0  # areas of one bright value longer than this are labels, not columns
-_TILE_PX = 2048
-_OVERLAP_PX = 128
 _MARGIN_SIGMA = 8.0  # round columns that are fitted again
 _RUNAWAY_SIGMA = 2.0
 
@@ -36,15 +34,14 @@ def find_columns(image: Image, parameters: FindColumns, report: Report) -> Colum
     Raises UserError for a region outside the image.
     """
     device = devices.choose(parameters.device, report)
-    tiles = list(_tiles(_region(parameters.region_px, image.shape)))
-    polarity = parameters.polarity
-    tables = []
-    for number, tile in enumerate(tiles):
-        part = report.part(number / len(tiles), (number + 1) / len(tiles))
-        table = _in_tile(image.values, tile, _settled(parameters, polarity), device, part)
-        if polarity == "auto" and len(table):
-            polarity = "bright" if np.median(table["amplitude"]) > 0 else "dark"
-        tables.append(table[tile.owns(table)])
+    workers = max(1, torch.get_num_threads()) if device.type == "cpu" else 1
+    tiles = list(tiles_of(_region(parameters.region_px, image.shape), workers))
+    tables = run_tiles(
+        tiles, lambda tile, part: _in_tile(image.values, tile, parameters, device, part), workers, report
+    )
+    if parameters.polarity == "auto":
+        tables = _of_one_polarity(image.values, tiles, tables, parameters, device, report)
+    tables = [table[tile.owns(table)] for tile, table in zip(tiles, tables, strict=True)]
     table = np.concatenate(tables)
     table = table[np.lexsort((table["x_px"], table["y_px"]))]
     table["column_id"] = np.arange(len(table))
@@ -84,9 +81,18 @@ def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, repo
     return replace(columns, table=table)
 
 
-def _settled(parameters: FindColumns, polarity: Polarity) -> FindColumns:
-    """Parameters with a polarity settled."""
-    return parameters.model_copy(update={"polarity": polarity})
+def _of_one_polarity(
+    image: Array, tiles: list[Tile], tables: list[Array], parameters: FindColumns, device: torch.device, report: Report
+) -> list[Array]:
+    """Tables of the tiles, those that took the other contrast than most columns searched again."""
+    signs = [float(np.sign(table["amplitude"]).sum()) for table in tables]
+    polarity: Polarity = "bright" if sum(signs) >= 0 else "dark"
+    settled = parameters.model_copy(update={"polarity": polarity})
+    wrong = -1.0 if polarity == "bright" else 1.0
+    return [
+        _in_tile(image, tile, settled, device, report.part(1.0, 1.0)) if sign * wrong > 0 else table
+        for tile, table, sign in zip(tiles, tables, signs, strict=True)
+    ]
 
 
 def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -100,49 +106,6 @@ def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) ->
             f"{width} x {height} px; give 0 <= left < right <= {width} and 0 <= top < bottom <= {height}."
         )
     return left, top, right, bottom
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Part of an image that is worked on, and the part of it whose columns it keeps (left, top, right, bottom)."""
-
-    rows: slice
-    columns: slice
-    core: tuple[float, float, float, float]
-
-    @property
-    def core_in_tile(self) -> tuple[float, float, float, float]:
-        """The core in pixels of the tile."""
-        x, y = self.columns.start, self.rows.start
-        left, top, right, bottom = self.core
-        return left - x, top - y, right - x, bottom - y
-
-    def owns(self, table: Array) -> npt.NDArray[np.bool_]:
-        """Rows whose centre lies in the core."""
-        left, top, right, bottom = self.core
-        x, y = table["x_px"], table["y_px"]
-        return np.asarray((x >= left) & (x < right) & (y >= top) & (y < bottom))
-
-
-def _tiles(region: tuple[int, int, int, int]) -> Iterator[Tile]:
-    left, top, right, bottom = region
-    for y0, y1, core_top, core_bottom in _cuts(top, bottom):
-        for x0, x1, core_left, core_right in _cuts(left, right):
-            yield Tile(slice(y0, y1), slice(x0, x1), (core_left, core_top, core_right, core_bottom))
-
-
-def _cuts(start: int, stop: int) -> Iterator[tuple[int, int, float, float]]:
-    """Start and stop of overlapping pieces and of their cores; outermost cores reach half a pixel past the ends."""
-    count = max(1, -(-(stop - start) // _TILE_PX))
-    edges = np.linspace(start, stop, count + 1).astype(int)
-    for k in range(count):
-        low, high = int(edges[k]), int(edges[k + 1])
-        yield (
-            max(start, low - _OVERLAP_PX),
-            min(stop, high + _OVERLAP_PX),
-            low - 0.5,
-            high - 0.5 if k < count - 1 else high - 0.5 + 1e-9,
-        )
 
 
 def _in_tile(image: Array, tile: Tile, parameters: FindColumns, device: torch.device, report: Report) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atomseg_app import operations
-from atomseg_app.atoms import find
+from atomseg_app.atoms import find, tiles
 from atomseg_app.atoms.operations import FIND_COLUMNS, REFIT_COLUMNS
 from atomseg_app.data import FLAG_EDGE, FLAG_EDITED, FLAG_NONE, FLAG_NOT_CONVERGED, Columns, Image, Source
 from atomseg_app.errors import Cancelled, UserError
@@ -117,8 +117,8 @@ def test_without_refinement_positions_are_those_of_the_detection(lattice):
 def test_tiles_give_the_columns_of_the_whole(lattice, monkeypatch):
     image = lattice(400, 40.0)
     whole = found(image.values)
-    monkeypatch.setattr(find, "_TILE_PX", 200)
-    monkeypatch.setattr(find, "_OVERLAP_PX", 60)
+    monkeypatch.setattr(tiles, "_TILE_PX", 200)
+    monkeypatch.setattr(tiles, "_OVERLAP_PX", 60)
     tiled = found(image.values)
     assert len(tiled) == len(whole) == len(image.truth.x_px)
     apart = np.hypot(tiled.xy_px[:, None, 0] - whole.xy_px[:, 0], tiled.xy_px[:, None, 1] - whole.xy_px[:, 1])
