@@ -448,6 +448,28 @@ print(sorted({"scipy", "h5py", "matplotlib"} & set(sys.modules)))
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
+def test_the_wheel_scrolls_the_steps_and_changes_no_value(tab):
+    """Scrolling over a list once changed the colour map under the pointer."""
+    box = tab.steps.show_panel.colour_map
+    before = box.currentIndex()
+    for focused, moves in ((False, 0), (True, 1)):
+        if focused:
+            box.setFocus()
+        centre = QPointF(box.rect().center())
+        wheel = QWheelEvent(
+            centre,
+            box.mapToGlobal(centre),
+            QPoint(),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(box, wheel)
+        assert box.currentIndex() == before + moves
+
+
 def test_power_spectrum_reads_the_spacing(tab, qtbot):
     """Waves of 12 px at 30 degrees: their spot lies at d = 12 px, which is 0.24 nm."""
     y, x = np.mgrid[:256, :300]
