@@ -1,7 +1,7 @@
 """Figures of *Find columns*: accuracy against the bound, honesty of error bars, time, memory, real images.
 
-``atomseg bench columns`` prints them all. The peer is atomap, from this environment or from the one whose Python the
-variable ``ATOMSEG_PEER_PYTHON`` names; without it its columns stay empty.
+``atomseg bench columns`` prints them all, and the figures of detection after them. The peer is atomap, from this
+environment or from the one whose Python the variable ``ATOMSEG_PEER_PYTHON`` names; without it its columns stay empty.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from atomseg_app import operations
 from atomseg_app.atoms.bound import position_bound
 from atomseg_app.atoms.operations import FIND_COLUMNS
+from atomseg_app.benchmarks import detection
 from atomseg_app.benchmarks.spacings import scatter, translations
 from atomseg_app.benchmarks.table import print_table
 from atomseg_app.data import FLAG_EDGE, Array, Columns, Image
@@ -39,7 +40,7 @@ def run() -> int:
     _cost()
     _linearity()
     _silicon()
-    return 0
+    return detection.run()
 
 
 @dataclass(frozen=True)
