@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from atomseg_app import operations, places
 from atomseg_app.atoms.spacing import nearest_px
-from atomseg_app.data import Columns, Data, Image, ImageSeries
+from atomseg_app.data import Columns, Data, Image, ImageSeries, joined
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.io.atomic_write import remove_unfinished
 from atomseg_app.operations import Report
@@ -176,7 +176,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
         table = part.table.copy()
         table["frame"] = frame
         tables.append(table)
-    table = np.concatenate(tables)
+    table = joined(tables)
     if len(np.unique(table["column_id"])) < len(table):
         table["column_id"] = np.arange(len(table))
     steps = [part.history[-1] for part in parts]

@@ -6,6 +6,7 @@ from the centre of the first pixel of the *file*; sizes are in nm, ``None`` wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,11 +188,27 @@ COLUMN_DTYPE = np.dtype(
 """One row per column. NaN (or -1 for sublattice) where not known; errors are one standard deviation."""
 
 
-def column_table(count: int) -> Array:
-    """Table of ``count`` columns, ids 0..count-1, everything else unknown."""
-    table = np.zeros(count, COLUMN_DTYPE)
-    for name, (kind, _) in ((n, COLUMN_DTYPE.fields[n][:2]) for n in COLUMN_DTYPE.names or ()):  # type: ignore[index]
-        if kind.kind == "f":
+_QUANTITY_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def table_dtype(quantities: Sequence[str] = ()) -> np.dtype[Any]:
+    """:data:`COLUMN_DTYPE` followed by measured quantities, one ``f8`` each, their unit at the end of their name.
+
+    Raises UserError for a name that is no lower-case identifier, is a field already, or occurs twice.
+    """
+    names = (*(COLUMN_DTYPE.names or ()), *quantities)
+    for name in quantities:
+        if not _QUANTITY_NAME.fullmatch(name) or names.count(name) > 1:
+            raise UserError(f"{name!r} cannot name a quantity; use lower-case letters, digits and _, each name once.")
+    return np.dtype([*COLUMN_DTYPE.descr, *((name, "<f8") for name in quantities)]) if quantities else COLUMN_DTYPE
+
+
+def column_table(count: int, quantities: Sequence[str] = ()) -> Array:
+    """Table of ``count`` columns, ids 0..count-1, everything else unknown, with further ``quantities`` if named."""
+    dtype = table_dtype(quantities)
+    table = np.zeros(count, dtype)
+    for name in dtype.names or ():
+        if dtype[name].kind == "f":
             table[name] = np.nan
     table["column_id"] = np.arange(count)
     table["sublattice"] = -1
@@ -200,9 +217,10 @@ def column_table(count: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Atomic columns of one image: a table (:data:`COLUMN_DTYPE`) in the frame of the file it came from.
+    """Atomic columns of one image: a table (:func:`table_dtype`) in the frame of the file it came from.
 
-    ``image_shape`` is (y, x) of that image. Positions are pixels from the centre of its first pixel.
+    ``image_shape`` is (y, x) of that image. Positions are pixels from the centre of its first pixel. Fields beyond
+    :data:`COLUMN_DTYPE` are quantities measured later, such as ``strain_xx``; see :func:`with_quantities`.
     """
 
     kind: ClassVar[str] = "columns"
@@ -215,8 +233,10 @@ class Columns:
     history: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.table.dtype != COLUMN_DTYPE or self.table.ndim != 1:
-            raise UserError(f"A column table is one-dimensional with COLUMN_DTYPE, not {self.table.dtype}.")
+        if self.table.ndim != 1 or self.table.dtype != table_dtype(quantities_of(self.table)):
+            raise UserError(
+                f"A column table is one-dimensional with COLUMN_DTYPE and quantities of f8, not {self.table.dtype}."
+            )
         object.__setattr__(self, "pixel_size_nm", _pixel_size(self.pixel_size_nm, 2))
 
     def __len__(self) -> int:
@@ -228,6 +248,11 @@ class Columns:
         return all(size is not None for size in self.pixel_size_nm)
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of the quantities beyond :data:`COLUMN_DTYPE`."""
+        return quantities_of(self.table)
+
+    @property
     def xy_px(self) -> npt.NDArray[np.float64]:
         """Positions (n, 2) as x, y in pixels."""
         return np.stack([self.table["x_px"], self.table["y_px"]], axis=1)
@@ -235,6 +260,33 @@ class Columns:
     def with_step(self, step: Step) -> Columns:
         """Copy with one more entry in its history."""
         return replace(self, history=(*self.history, step))
+
+
+def quantities_of(table: Array) -> tuple[str, ...]:
+    """Names of a table's fields that :data:`COLUMN_DTYPE` does not have."""
+    return tuple(name for name in table.dtype.names or () if name not in (COLUMN_DTYPE.names or ()))
+
+
+def with_quantities(columns: Columns, values: Mapping[str, npt.ArrayLike]) -> Columns:
+    """Columns with quantities added or replaced, arrays (n,) in the order of the table."""
+    table = as_dtype(columns.table, table_dtype(tuple(dict.fromkeys((*columns.quantities, *values)))))
+    for name, quantity in values.items():
+        table[name] = quantity
+    return replace(columns, table=table)
+
+
+def as_dtype(table: Array, dtype: np.dtype[Any]) -> Array:
+    """Copy of a column table with the fields of another one; quantities it does not have are unknown."""
+    result = np.zeros(len(table), dtype)
+    for name in dtype.names or ():
+        result[name] = table[name] if name in (table.dtype.names or ()) else np.nan
+    return result
+
+
+def joined(tables: Sequence[Array]) -> Array:
+    """Column tables one after the other, with the quantities of all of them."""
+    names = tuple(dict.fromkeys(name for table in tables for name in quantities_of(table)))
+    return np.concatenate([as_dtype(table, table_dtype(names)) for table in tables])
 
 
 Data = Image | ImageSeries | TiltSeries | Volume | Columns
@@ -252,6 +304,8 @@ def to_parts(item: Data) -> tuple[dict[str, Any], Array]:
     }
     if isinstance(item, Columns):
         header["image_shape"] = list(item.image_shape)
+        if item.quantities:
+            header["quantities"] = list(item.quantities)
         return header, item.table
     if isinstance(item, TiltSeries):
         header["tilt_deg"] = list(item.tilt_deg)
@@ -268,8 +322,8 @@ def from_parts(header: Mapping[str, Any], array: Array) -> Data:
     if cls is Columns:
         extra["image_shape"] = tuple(header["image_shape"])
         array = np.ascontiguousarray(array)
-        if array.dtype != COLUMN_DTYPE:  # raw bytes, as transport carries structured tables
-            array = array.view(COLUMN_DTYPE).reshape(-1)
+        if array.dtype.names is None:  # raw bytes, as transport carries structured tables
+            array = array.view(table_dtype(header.get("quantities", ()))).reshape(-1)
     elif cls is TiltSeries:
         extra["tilt_deg"] = tuple(header["tilt_deg"])
     item: Data = cls(

@@ -20,7 +20,9 @@ from atomseg_app.data import (
     Volume,
     column_table,
     from_parts,
+    joined,
     to_parts,
+    with_quantities,
 )
 from atomseg_app.errors import FileError, NotAnImageError, UserError
 
@@ -173,3 +175,31 @@ def test_own_folders_are_below_the_home_given(tmp_path, monkeypatch):
     assert len(set(folders)) == 4
     assert all(folder.is_dir() and folder.is_relative_to(tmp_path / "a b") for folder in folders)
     assert (places.resources_folder() / "samples").is_dir()
+
+
+def test_quantities_follow_the_fields_and_come_back_from_raw_bytes():
+    columns = Columns(column_table(3), (10, 10))
+    measured = with_quantities(columns, {"strain_xx": [0.1, np.nan, 0.3], "displacement_x_px": np.arange(3)})
+    assert measured.quantities == ("strain_xx", "displacement_x_px")
+    assert columns.quantities == ()
+    again = with_quantities(measured, {"strain_xx": 1.0})
+    assert again.quantities == measured.quantities
+    assert (again.table["strain_xx"] == 1).all()
+    header, array = to_parts(measured)
+    raw = np.frombuffer(array.tobytes(), np.uint8)
+    back = from_parts(json.loads(json.dumps(header)), raw)
+    assert back.table.dtype == measured.table.dtype
+    np.testing.assert_array_equal(back.table["strain_xx"], measured.table["strain_xx"])
+
+
+@pytest.mark.parametrize("name", ["Strain", "strain xx", "x_px", "", "1st"])
+def test_a_quantity_needs_a_name_of_its_own(name):
+    with pytest.raises(UserError, match="cannot name a quantity"):
+        with_quantities(Columns(column_table(1), (5, 5)), {name: 0.0})
+
+
+def test_joined_tables_have_the_quantities_of_all():
+    one = with_quantities(Columns(column_table(2), (5, 5)), {"strain_xx": 1.0}).table
+    table = joined([one, column_table(1)])
+    assert table["strain_xx"].tolist()[:2] == [1, 1]
+    assert np.isnan(table["strain_xx"][2])

@@ -17,7 +17,7 @@ from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
 from atomseg_app.atoms.problem import Prior, Problem, Scene
 from atomseg_app.atoms.tiles import Tile, run_tiles, tiles_of
-from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, column_table
+from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, as_dtype, column_table
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 
@@ -75,7 +75,7 @@ def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, repo
             fitted[name] = table[name][chosen]
         was_edited = (table["flag"][chosen] == FLAG_EDITED) & (fitted["flag"] != FLAG_NOT_CONVERGED)
         fitted["flag"][was_edited] = FLAG_EDITED
-        table[chosen] = fitted
+        table[chosen] = as_dtype(fitted, table.dtype)  # quantities measured from the old fit no longer hold
         table["x_px"] += left
         table["y_px"] += top
     return replace(columns, table=table)

@@ -2,7 +2,8 @@
 
 The CSV has one row per column and this header; positions in pixels from the centre of the file's first pixel, one
 standard deviation as error, lengths also in nm and errors in pm where the file is calibrated, cells empty where not
-known. Numbers have the digits that give the same value when read back.
+known. Numbers have the digits that give the same value when read back. Quantities measured later follow, unit at the
+end of the name; those in ``_px`` also as ``_nm`` and errors in ``_err_px`` as ``_err_pm``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import io
 import json
 import platform
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -51,9 +53,35 @@ _DERIVED = {
 
 def write_csv(columns: Columns, path: str | Path) -> None:
     """Write the table as CSV (UTF-8, LF, decimal point), whole or not at all. Raises FileError."""
-    cells = [["" if value is None else str(value) for value in _values(columns, name)] for name in CSV_HEADER]
+    names = csv_header(columns)
+    cells = [["" if value is None else str(value) for value in _values(columns, name)] for name in names]
     rows = "".join(",".join(row) + "\n" for row in zip(*cells, strict=True))
-    write_text(path, ",".join(CSV_HEADER) + "\n" + rows)
+    write_text(path, ",".join(names) + "\n" + rows)
+
+
+def csv_header(columns: Columns) -> tuple[str, ...]:
+    """:data:`CSV_HEADER`, then each quantity, a length followed by itself in nm or pm where the table is calibrated."""
+    names = list(CSV_HEADER)
+    for name in columns.quantities:
+        derived = calibrated_name(name)
+        names += [name] if derived is None or nm_per_px(columns, name) is None else [name, derived]
+    return tuple(names)
+
+
+def calibrated_name(quantity: str) -> str | None:
+    """Name of a length in pixels once calibrated: ``_err_px`` becomes ``_err_pm``, ``_px`` ``_nm``; None for others."""
+    if not quantity.endswith("_px"):
+        return None
+    return quantity[:-2] + ("pm" if quantity.endswith("_err_px") else "nm")
+
+
+def nm_per_px(columns: Columns, quantity: str) -> float | None:
+    """Pixel size of the axis that the name says (``_x_`` or ``_y_``); a length of any direction needs square pixels."""
+    size_y, size_x = columns.pixel_size_nm
+    words = quantity.split("_")
+    if "x" in words or "y" in words:
+        return size_x if "x" in words else size_y
+    return size_x if size_x == size_y else None
 
 
 def _values(columns: Columns, name: str) -> list[Any]:
@@ -64,8 +92,11 @@ def _values(columns: Columns, name: str) -> list[Any]:
         field, axis, factor = _DERIVED[name]
         size = columns.pixel_size_nm[axis]
         values = columns.table[field] * (np.nan if size is None else size * factor)
-    else:
+    elif name in (columns.table.dtype.names or ()):
         values = columns.table[name]
+    else:
+        field, factor = name[:-2] + "px", _PM_PER_NM if name.endswith("_pm") else 1.0
+        values = columns.table[field] * (nm_per_px(columns, field) or np.nan) * factor
     known = values >= 0 if name == "sublattice" else np.isfinite(values)
     return [value if sure else None for value, sure in zip(values.tolist(), known.tolist(), strict=True)]
 
@@ -73,22 +104,23 @@ def _values(columns: Columns, name: str) -> list[Any]:
 def read_csv(path: str | Path, image: Image | None = None) -> Columns:
     """Read a table written by :func:`write_csv`, or any CSV with ``x_px`` and ``y_px`` columns.
 
-    Shape, pixel size and source of ``image`` count; without it they come from the JSON of the same name beside the
-    CSV, or else from the table itself (pixel size from nm against px, shape just large enough). Raises FileError naming
-    the line and the value.
+    Further columns of numbers are read as quantities. Shape, pixel size and source of ``image`` count; without it they
+    come from the JSON of the same name beside the CSV, or else from the table itself (pixel size from nm against px,
+    shape just large enough). Raises FileError naming the line and the value.
     """
     path = Path(path)
     rows = _rows(path)
-    table = column_table(len(rows))
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
-    for name in COLUMN_DTYPE.names or ():
+    sidecar = path.with_suffix(".json")
+    declared = _declared(sidecar) if image is None and sidecar.is_file() else ()
+    table = column_table(len(rows), [*declared, *_numbers(columns, declared)])
+    for name in table.dtype.names or ():
         if name in columns:
             table[name] = _parse(path, name, columns[name])
     if "column_id" in columns and len(np.unique(table["column_id"])) != len(table):
         raise FileError(f"{path}: a column_id occurs twice; give every column its own.")
     if image is not None:
         return Columns(table, (image.shape[0], image.shape[1]), image.pixel_size_nm, image.source)
-    sidecar = path.with_suffix(".json")
     if sidecar.is_file():
         return _with_header(table, sidecar)
     shape = tuple(int(np.ceil(np.max(table[name], initial=0))) + 1 for name in ("y_px", "x_px"))
@@ -117,11 +149,39 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _declared(sidecar: Path) -> tuple[str, ...]:
+    """Names of the quantities that the JSON beside a table tells of; none where it cannot be used."""
+    try:
+        found = json.loads(sidecar.read_text("utf-8"))
+        return tuple(str(name) for name in found.get("quantities", ()))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return ()  # the same file is refused in one sentence once the table has been read
+
+
+def _numbers(columns: Mapping[str, list[str]], declared: Iterable[str]) -> list[str]:
+    """Names of further columns that hold nothing but numbers: quantities that no JSON tells of."""
+    taken = {*CSV_HEADER, *declared, *(calibrated_name(name) for name in columns)}
+    return [
+        name
+        for name, cells in columns.items()
+        if name not in taken and re.fullmatch(r"[a-z][a-z0-9_]*", name) and _all_numbers(cells)
+    ]
+
+
+def _all_numbers(cells: Iterable[str]) -> bool:
+    known = [cell for cell in cells if cell.strip()]
+    try:
+        return all(np.isfinite(float(cell)) for cell in known) and bool(known)
+    except ValueError:
+        return False
+
+
 def _parse(path: Path, name: str, cells: list[str]) -> Array:
     """Values of one field from its cells; empty means not known."""
-    unknown = {"f": np.nan, "i": -1 if name == "sublattice" else 0, "u": 0}[COLUMN_DTYPE[name].kind]
-    parse: Callable[[str], Any] = FLAGS.index if name == "flag" else float if COLUMN_DTYPE[name].kind == "f" else int
-    values = np.full(len(cells), unknown, COLUMN_DTYPE[name])
+    dtype = COLUMN_DTYPE[name] if name in (COLUMN_DTYPE.names or ()) else np.dtype("f8")
+    unknown = {"f": np.nan, "i": -1 if name == "sublattice" else 0, "u": 0}[dtype.kind]
+    parse: Callable[[str], Any] = FLAGS.index if name == "flag" else float if dtype.kind == "f" else int
+    values = np.full(len(cells), unknown, dtype)
     for index, cell in enumerate(cells):
         if not cell.strip():
             if name in ("x_px", "y_px", "column_id"):
@@ -178,7 +238,7 @@ def write_history(columns: Columns, path: str | Path) -> None:
 
 def write_json(columns: Columns, path: str | Path) -> None:
     """Write the whole table as JSON: :func:`header` and ``table``, one object a column, null where not known."""
-    cells = {name: _values(columns, name) for name in CSV_HEADER}
+    cells = {name: _values(columns, name) for name in csv_header(columns)}
     table = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     write_text(path, json.dumps({**header(columns), "table": table}, ensure_ascii=False, default=str) + "\n")
 

@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
 import ase.io
 import h5py
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomseg_app.data import COLUMN_DTYPE, Columns, Image, Source, Step, column_table
+from atomseg_app.data import COLUMN_DTYPE, Columns, Image, Source, Step, column_table, with_quantities
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.io import tables
 from atomseg_app.io.atomap_file import write_atomap_hdf5
@@ -308,3 +309,39 @@ def test_atomic_path_keeps_the_extension_for_writers_that_go_by_it(tmp_path):
         assert temporary.parent == tmp_path
         temporary.write_bytes(b"1")
     assert (tmp_path / "a.tif").read_bytes() == b"1"
+
+
+def test_quantities_are_written_with_their_lengths_in_nm_and_read_back_exactly(tmp_path):
+    rng = np.random.default_rng(3)
+    columns = with_quantities(
+        random_columns(30), {name: rng.normal(size=30) for name in ("strain_xx", "shift_x_px", "shift_x_err_px")}
+    )
+    columns.table["strain_xx"][4] = np.nan
+    tables.write_csv(columns, tmp_path / "a_columns.csv")
+    rows = list(csv.DictReader((tmp_path / "a_columns.csv").read_text("utf-8").splitlines()))
+    assert list(rows[0])[-5:] == ["strain_xx", "shift_x_px", "shift_x_nm", "shift_x_err_px", "shift_x_err_pm"]
+    assert float(rows[0]["shift_x_nm"]) == pytest.approx(columns.table["shift_x_px"][0] * 0.0131)
+    assert float(rows[0]["shift_x_err_pm"]) == pytest.approx(columns.table["shift_x_err_px"][0] * 13.1)
+    assert rows[4]["strain_xx"] == ""
+    without_json = tables.read_csv(tmp_path / "a_columns.csv")
+    tables.write_history(columns, tmp_path / "a_columns.json")
+    for back in (without_json, tables.read_csv(tmp_path / "a_columns.csv")):
+        assert back.quantities == columns.quantities
+        for name in columns.quantities:
+            np.testing.assert_array_equal(back.table[name], columns.table[name])
+
+
+def test_a_scalar_length_has_no_nm_where_pixels_are_not_square(tmp_path):
+    columns = with_quantities(random_columns(2), {"spacing_px": 1.0})
+    assert "spacing_nm" not in tables.csv_header(columns)
+    assert "spacing_nm" in tables.csv_header(replace(columns, pixel_size_nm=(0.01, 0.01)))
+
+
+def test_a_damaged_cell_of_a_known_quantity_is_one_sentence(tmp_path):
+    columns = with_quantities(random_columns(2), {"strain_xx": 0.25})
+    tables.write_csv(columns, tmp_path / "a.csv")
+    tables.write_history(columns, tmp_path / "a.json")
+    text = (tmp_path / "a.csv").read_text("utf-8")
+    (tmp_path / "a.csv").write_text(text.replace("0.25", "0.2x", 1), "utf-8")
+    with pytest.raises(FileError, match=r"line 2: strain_xx is '0\.2x'"):
+        tables.read_csv(tmp_path / "a.csv")

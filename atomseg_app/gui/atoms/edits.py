@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app import __version__
-from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, Step, column_table
+from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, Step, column_table, joined
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.undo import Command
 
@@ -92,7 +92,7 @@ def added(columns: Columns, image: Image, x_px: float, y_px: float, frame: int) 
     dark = np.nanmedian(columns.table["amplitude"]) < 0 if np.isfinite(columns.table["amplitude"]).any() else False
     row["x_px"], row["y_px"], row["amplitude"], row["background"] = _guess(image, x_px, y_px, sigma, bool(dark))
     row["sigma_px"], row["ellipticity"] = sigma, 1.0
-    table = np.concatenate([columns.table, row])
+    table = joined([columns.table, row])
     return by_hand(columns, table, "added", 1), int(row["column_id"][0])
 
 
@@ -103,6 +103,8 @@ def moved(columns: Columns, column_id: int, x_px: float, y_px: float) -> Columns
     table["x_px"][row], table["y_px"][row] = x_px, y_px
     table["x_err_px"][row] = table["y_err_px"][row] = np.nan
     table["flag"][row] = FLAG_EDITED
+    for name in columns.quantities:
+        table[name][row] = np.nan
     return by_hand(columns, table, "moved", 1)
 
 
@@ -126,7 +128,7 @@ def with_found(
     new = found.table.copy()
     new["frame"] = frame
     new["column_id"] += int(kept["column_id"].max(initial=-1)) + 1
-    return replace(columns, table=np.concatenate([kept, new]), history=found.history)
+    return replace(columns, table=joined([kept, new]), history=found.history)
 
 
 def with_fit(columns: Columns, fitted: Columns, ids: Iterable[int], *, edited: bool) -> Columns:
@@ -138,6 +140,8 @@ def with_fit(columns: Columns, fitted: Columns, ids: Iterable[int], *, edited: b
     source = order[np.searchsorted(fitted.table["column_id"], table["column_id"][rows], sorter=order)]
     for name in _FITTED:
         table[name][rows] = fitted.table[name][source]
+    for name in columns.quantities:
+        table[name][rows] = np.nan
     flags = fitted.table["flag"][source]
     table["flag"][rows] = np.where(flags != FLAG_NOT_CONVERGED, FLAG_EDITED, flags) if edited else flags
     return replace(columns, table=table)

@@ -82,6 +82,14 @@ def headings(calibrated: bool) -> list[Heading]:
     ]
 
 
+def _quantity(name: str) -> Heading:
+    """Heading of a quantity measured later, its name and unit from the field's name."""
+    words, _, last = name.rpartition("_")
+    unit = {"px": " (px)", "deg": " (°)", "nm": " (nm)"}.get(last, "")
+    title = (words if unit else name).replace("_", " ") + unit
+    return Heading(title[:1].upper() + title[1:], "Measured from the columns.", _field(name), "value")
+
+
 def _field(name: str) -> Callable[[Columns], npt.NDArray[Any]]:
     return lambda columns: columns.table[name]
 
@@ -102,6 +110,7 @@ class ColumnTableModel(QAbstractTableModel):
         self.beginResetModel()
         self._columns = columns
         self._headings = headings(columns is not None and columns.calibrated)
+        self._headings += [] if columns is None else [_quantity(name) for name in columns.quantities]
         self._values = [None] * len(self._headings)
         self.order = np.arange(0 if columns is None else len(columns))
         self._put_in_order()
