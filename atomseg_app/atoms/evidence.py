@@ -48,12 +48,16 @@ def resolve(
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
     excess = precision.excess_power(found.fit)
     judge, found = Judge.of(excess, false_alarms, core), replace(found, excess=excess)
+    start = found
     for _ in range(2):
-        better = changed(found, judge, report.part(0.5, 1.0))
+        better = changed(found, judge, report.part(0.5, 0.8))
         if better is found:
             break
         found = better
-    return found
+    if found is start:
+        return found
+    fit = found.fit
+    return replace(found, fit=descend(fit.problem, fit.at, fit.noise, report.part(0.8, 1.0)))
 
 
 def _as_pairs(found: Resolved, report: Report) -> Resolved:
@@ -102,42 +106,61 @@ def _groups(state: model.ColumnState, reach: float) -> Ints:
 
 
 def changed(found: Resolved, judge: Judge, report: Report) -> Resolved:
-    """One round of merges, splits and additions; the same object where nothing is worth changing."""
+    """One round of merges, splits and additions; the same object where nothing is worth changing.
+
+    Columns round an accepted change are as fitted with it, all others where they were.
+    """
     fit = found.fit
     proposal = proposed(fit, judge)
     if not proposal.count:
         return found
-    accepted, added = _tried(fit, proposal, report.part(0.0, 0.5))
+    accepted, trial = _tried(fit, proposal, report)
     if not accepted.any():
         return found
-    keep = np.ones(len(fit.state), bool)
+    near, number = trial.near, len(fit.state)
+    state, own = fit.state.joined(trial.fit.state), np.concatenate([fit.at.own, trial.fit.at.own])
+    keep = np.ones(number, bool)
     keep[proposal.removed[accepted[proposal.removed_by]]] = False
-    put = accepted[proposal.added_by]
-    state = fit.state.take(keep).joined(added.take(put))
-    own = np.concatenate([fit.at.own[keep], np.zeros((int(put.sum()), fit.at.own.shape[1]))])
-    start = fit.problem.start(state, fit.at.coefficients, own)
-    probability = np.concatenate([found.probability[keep], np.ones(int(put.sum()))])
-    return Resolved(descend(fit.problem, start, fit.noise, report.part(0.5, 1.0)), probability)
+    fitted = np.concatenate([accepted[trial.near_to], accepted[proposal.added_by]])
+    keep[near[accepted[trial.near_to]]] = False
+    rows = np.concatenate([np.flatnonzero(keep), number + np.flatnonzero(fitted)])
+    of_old = np.concatenate([found.probability, found.probability[near], np.ones(len(proposal.added))])
+    problem = fit.problem
+    at = problem.start(state.take(rows), trial.fit.at.coefficients, own[rows])
+    moved = np.concatenate([fit.moved, trial.fit.moved])[rows]
+    return Resolved(Fit(problem, at, fit.noise, moved, fit.equations), of_old[rows])
 
 
-def _tried(fit: Fit, proposal: Proposal, report: Report) -> tuple[Bools, model.ColumnState]:
-    """Which changes are worth it (k,), and the added columns as fitted; everything far from a change stays fixed."""
+@dataclass(frozen=True)
+class _Trial:
+    """Fit of the columns ``near`` (m,) a change, each to change ``near_to`` (m,), followed by the added ones."""
+
+    fit: Fit
+    near: Ints
+    near_to: Ints
+
+
+def _tried(fit: Fit, proposal: Proposal, report: Report) -> tuple[Bools, _Trial]:
+    """Which changes are worth it (k,), and the fit with all of them; everything far from a change stays fixed."""
     problem, state = fit.problem, fit.state
     kept = np.setdiff1d(np.arange(len(state)), proposal.removed)
     centres = np.stack([proposal.x, proposal.y], axis=1)
     points = np.stack([state.x[kept], state.y[kept]], axis=1)
-    near = cKDTree(centres).query(points)[0] < _SURROUNDINGS * problem.sigma
-    fixed = problem.renderer.render(state.take(kept[~near]))
+    distance, nearest = cKDTree(centres).query(points)
+    touched = distance < _SURROUNDINGS * problem.sigma
+    near = kept[touched]
+    fixed = problem.renderer.render(state.take(kept[~touched]))
     prior = Prior(problem.prior.own_sd, FIXED_SHAPE)
     local = Problem(problem.scene, problem.sigma, problem.spacing, prior, free=problem.free, fixed=fixed)
-    active = state.take(kept[near]).joined(proposal.added)
-    own = np.concatenate([fit.at.own[kept[near]], np.zeros((len(proposal.added), fit.at.own.shape[1]))])
-    trial = descend(local, local.start(active, fit.at.coefficients, own), fit.noise, report)
+    active = state.take(near).joined(proposal.added)
+    own = np.concatenate([fit.at.own[near], np.zeros((len(proposal.added), fit.at.own.shape[1]))])
+    trial = descend(local, local.start(active, fit.at.coefficients, own), fit.noise, report, roughly=True)
     saved_image = problem.deviance_image(fit.at, fit.noise) - local.deviance_image(trial.at, fit.noise)
     where = model.ColumnState(proposal.x, proposal.y, np.ones(proposal.count), state.root[:1].repeat(proposal.count, 0))
     saved = problem.renderer.moments(problem.renderer.padded(saved_image), where, 0, power=0)[:, 0, 0]
-    added = trial.state.take(np.arange(int(near.sum()), len(active)))
-    return (saved > proposal.needed) & _sound(added, proposal, state), added
+    added = trial.state.take(np.arange(len(near), len(active)))
+    accepted = (saved > proposal.needed) & _sound(added, proposal, state)
+    return accepted, _Trial(trial, near, nearest[touched])
 
 
 def _sound(added: model.ColumnState, proposal: Proposal, before: model.ColumnState) -> Bools:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.linalg import lapack
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
@@ -27,6 +28,7 @@ _SHARED[[3, 5], 3] = 2  # a step s in log-width is S = 2 s I
 _COMMON = np.zeros((model.PARAMETERS, 3))
 _COMMON[3:] = np.eye(3)
 _DENSE = 900  # unknowns up to which the exact inverse is cheap
+_RIDGE = 1e-9  # of every unknown's own information, so that rounding leaves the matrix positive
 _PROBE_DISTANCE = 3.5  # in typical neighbour distances: columns this far apart do not feel each other's errors
 
 
@@ -57,6 +59,10 @@ class Layout:
     def count(self) -> int:
         """Number of unknowns."""
         return self.first_node + self.nodes + self.common
+
+    def columns_of(self, vector: Floats) -> Floats:
+        """View (n, own) of the columns' unknowns in a vector of unknowns."""
+        return vector[: self.first_node].reshape(self.columns, self.own)
 
     def own_of(self, vector: Floats) -> Floats:
         """View (n, 1 or 3) of the columns' own shapes in a vector of unknowns."""
@@ -158,8 +164,8 @@ class Normal:
         n, k = self.layout.columns, self.layout.own
         where = np.arange(n)[:, None] * k + np.arange(2)
         if self.layout.count <= _DENSE:
-            return np.asarray(np.diag(np.linalg.pinv(self.matrix.toarray(), hermitian=True))[where])
-        colour = _colours(x, y)
+            return np.asarray(_inverse_diagonal(self.matrix.toarray())[where])
+        colour = colours(x, y)
         probes = np.zeros((self.layout.count, 2 * (int(colour.max()) + 1)))
         for axis in (0, 1):
             probes[where[:, axis], 2 * colour + axis] = 1
@@ -167,7 +173,18 @@ class Normal:
         return np.stack([answer[where[:, axis], 2 * colour + axis] for axis in (0, 1)], axis=1)
 
 
-def _colours(x: Floats, y: Floats) -> Ints:
+def _inverse_diagonal(matrix: Floats) -> Floats:
+    """Diagonal (n,) of the inverse of a positive matrix (n, n); what nothing speaks for is very uncertain."""
+    size = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-30))
+    scaled = matrix * size[:, None] * size
+    scaled[np.diag_indices(len(scaled))] += _RIDGE
+    root, failed = lapack.dpotrf(scaled, lower=1)
+    if failed:
+        return np.asarray(np.diag(np.linalg.pinv(matrix, hermitian=True)))
+    return np.asarray(np.diag(lapack.dpotri(root, lower=1)[0]) * size**2)
+
+
+def colours(x: Floats, y: Floats) -> Ints:
     """Colours (n,) such that columns of one colour are far apart: cells of a grid, then rank inside the cell."""
     points = np.stack([x, y], axis=1)
     gap = np.median(cKDTree(points).query(points, k=2)[0][:, 1])

@@ -157,9 +157,11 @@ class Problem:
         return self.valid / noise.variance(at.image)
 
     def misfit(self, at: Point, weight: torch.Tensor) -> float:
-        """Weighted sum of squared residuals and the departure of shapes from their prior: what one step lowers."""
+        """What a step lowers: weighted squared residuals, departure of shapes from the prior, roughness of background."""
         residual = self.scene.data - at.image
-        return float((residual.square_() * weight).sum(dtype=torch.float64)) + self.prior.penalty(at)
+        nodes = at.coefficients.ravel()
+        rough = float(nodes @ (self.background.roughness @ nodes)) * _ROUGHNESS * self.background.mean_gram(weight)
+        return float((residual.square_() * weight).sum(dtype=torch.float64)) + self.prior.penalty(at) + rough
 
     def deviance(self, at: Point, noise: Noise) -> float:
         """Quasi-deviance of the image, and of the shapes from their prior."""
@@ -174,30 +176,42 @@ class Problem:
         one, two = normal.neighbours(state, _PAIR_REACH_SIGMA * self.sigma)
         pairs = (one, two, self.renderer.pair_information(padded, state, one, two))
         gram = self.background.gram(weight)
-        rough = self.background.roughness() * (_ROUGHNESS * float(gram.diagonal().mean()))
+        rough = self.background.roughness * (_ROUGHNESS * self.background.mean_gram(weight))
         pull = (rough @ at.coefficients.ravel()).reshape(self.background.shape)
         layout = normal.Layout(len(state), self.background.count, self.free)
         nodes = (self.background.adjoint(score) - pull, gram + rough)
         return self.prior.added(normal.assemble(layout, state, self.sigma, moments, pairs, self.background, nodes), at)
 
-    def stepped(
-        self, at: Point, equations: normal.Normal, damping: float, of_columns: npt.ArrayLike = 0.0
-    ) -> tuple[Point, Floats]:
-        """The next point, and how each column moved in x and y in units of its error bar (n, 2)."""
-        step, layout = equations.solve(damping, of_columns), equations.layout
+    def stepped(self, at: Point, equations: normal.Normal, step: Floats) -> tuple[Point, Floats]:
+        """The point after a step in the unknowns, and how each column moved in x and y in its error bars (n, 2).
+
+        Steps too long to be trusted are shortened.
+        """
+        step, layout = step.copy(), equations.layout
         for shape in (layout.own_of(step), step[layout.count - layout.common :]):
             np.clip(shape, -_STEP_SHAPE, _STEP_SHAPE, out=shape)
-        columns = _limited(layout.column_steps(step), at.state, self.sigma)
-        state = at.state.moved(columns)
-        (height, width), beyond = self.scene.shape, _BEYOND_SIGMA * self.sigma
-        x, y = np.clip(state.x, -beyond, width - 1 + beyond), np.clip(state.y, -beyond, height - 1 + beyond)
-        state = replace(state, x=x, y=y)
+        state = self.moved(at.state, layout.column_steps(step))
         coefficients = at.coefficients + layout.nodes_of(step).reshape(self.background.shape)
         common = at.common + step[-3:] if layout.common else at.common
         moved = np.stack([state.x - at.state.x, state.y - at.state.y], axis=1)
         moved *= np.sqrt(equations.position_information())
         own = at.own + layout.own_of(step)
         return Point(state, own, common, coefficients, self.image(state, coefficients)), moved
+
+    def gains(
+        self, state: model.ColumnState, before: torch.Tensor, after: torch.Tensor, weight: torch.Tensor
+    ) -> Floats:
+        """By how much the misfit round each column (n,) falls from one image of the model (y, x) to another."""
+        data = self.scene.data
+        fall = ((data - before).square_() - (data - after).square_()) * weight
+        return self.renderer.moments(self.renderer.padded(fall), state, 0)[:, 0, 0]
+
+    def moved(self, state: model.ColumnState, steps: Floats) -> model.ColumnState:
+        """Columns after steps (n, 6), shortened where they are too long to be trusted, and kept in the image."""
+        state = state.moved(_limited(steps, state, self.sigma))
+        (height, width), beyond = self.scene.shape, _BEYOND_SIGMA * self.sigma
+        x, y = np.clip(state.x, -beyond, width - 1 + beyond), np.clip(state.y, -beyond, height - 1 + beyond)
+        return replace(state, x=x, y=y)
 
     def response(self, at: Point, layout: normal.Layout, step: Floats) -> torch.Tensor:
         """Change of the model's image (y, x) for a step in the unknowns, to first order."""

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from atomseg_app.atoms import model
 from atomseg_app.atoms.noise import Noise, estimate
 from atomseg_app.atoms.normal import Normal
 from atomseg_app.atoms.problem import Point, Prior, Problem, Scene
+from atomseg_app.atoms.settle import HELD_BACK, settled, steadied
 from atomseg_app.operations import Report
 
 Floats = npt.NDArray[np.float64]
@@ -24,6 +26,11 @@ Bools = npt.NDArray[np.bool_]
 MAX_STEPS = 16
 _LEAST_GAIN = 0.1  # of chi-square: less is one column moving by a third of its error bar
 LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
+_MOST_DAMPING = 1e3
+_ROUGHLY = 0.1  # of the error bar, on average, or
+_ROUGH_GAIN = 1.0  # of chi-square are enough where another descent follows
+_FEW = 0.5  # of the columns: when so few still move they are fitted by themselves,
+_ROUNDS = 3  # at most so many times
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
 _TOLERANCE = 0.04  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
@@ -74,13 +81,13 @@ def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Repor
     """
     prior = Prior(FREE_SD if free else WIDTH_SD)
     problem = Problem(scene, float(np.median(start.sigma)), spacing_px, prior, free=free)
-    found = descend(problem, problem.start(start), None, report)
     if free:
-        return found
+        return descend(problem, problem.start(start), None, report)
+    found = descend(problem, problem.start(start), None, report.part(0.0, 0.5), roughly=True)
     spread = _width_spread(found)
-    if spread < 2 * WIDTH_SD:
-        return found
-    return descend(problem.expecting(Prior(spread)), found.at, None, report)
+    if spread >= 2 * WIDTH_SD:
+        problem = problem.expecting(Prior(spread))
+    return descend(problem, found.at, found.noise, report.part(0.5, 1.0), known=False)
 
 
 def _width_spread(found: Fit) -> float:
@@ -95,40 +102,63 @@ def _width_spread(found: Fit) -> float:
     return float(min(np.sqrt(max(excess, 0.0)), _WIDTH_SD_MOST))
 
 
-def descend(problem: Problem, at: Point, noise: Noise | None, report: Report) -> Fit:
-    """Levenberg-Marquardt from a point until no column moves; the noise is estimated on the way where not given."""
+def descend(
+    problem: Problem, at: Point, noise: Noise | None, report: Report, *, known: bool = True, roughly: bool = False
+) -> Fit:
+    """Levenberg-Marquardt from a point until no column moves; the noise is estimated anew where not ``known``.
+
+    ``roughly`` is enough where another descent follows.
+    """
     scene = problem.scene
-    known, noise = noise is not None, noise or _START_NOISE
-    damping, swing = 1e-2, np.zeros(len(at.state))
+    known, fresh_noise, noise = known and noise is not None, noise is None, noise or _START_NOISE
+    damping, swing, rounds = 1e-2, np.zeros(len(at.state)), 0
     moved = np.full((len(at.state), 2), np.inf)
-    rounding = 1e-8 * scene.data.numel()
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
         weight, last = problem.weight(at, noise), moved
         equations, before = problem.normal_equations(at, weight), problem.misfit(at, weight)
-        for _ in range(4):
-            trial, moved = problem.stepped(at, equations, damping, swing)
-            gain = before - problem.misfit(trial, weight)
-            if gain >= -rounding:
-                break
+        trial, moved, gain = _bettered(problem, at, equations, weight, before, damping, swing)
+        if gain < -_LEAST_GAIN:
             damping *= 10
-        else:
-            break
+            if damping > _MOST_DAMPING:
+                break
+            moved = last
+            continue
         at, damping = trial, max(damping / 5, LEAST_DAMPING)
-        swing = _steadied(swing, moved, last)
-        resting = np.abs(moved).max() < _TOLERANCE or gain < _LEAST_GAIN
+        swing = steadied(swing, moved, last)
+        moving = np.flatnonzero(np.abs(moved).max(axis=1) > _TOLERANCE)
+        resting = not len(moving) or gain < _LEAST_GAIN or rounds == _ROUNDS
+        early = fresh_noise and taken <= _NOISE_STEPS[-1]
+        if roughly:
+            resting = not early and (gain < _ROUGH_GAIN or np.abs(moved).max(axis=1).mean() < _ROUGHLY)
         if known and resting:
             break
-        if not known and (resting or taken in _NOISE_STEPS):
+        if not known and (resting or (early and taken in _NOISE_STEPS)):
             fresh = estimate(scene.data - at.image, at.image, scene.valid)
-            if resting and taken > _NOISE_STEPS[-1] and noise.agrees(fresh, at.image):
+            if resting and not early and (roughly or noise.agrees(fresh, at.image)):
                 break
             noise = fresh
+        if not early and not resting and len(moving) < _FEW * len(moved):
+            at = settled(problem, at, weight, equations, moving, damping, _TOLERANCE)
+            rounds += 1
     return Fit(problem, at, noise, np.abs(moved).max(axis=1), equations)
 
 
-def _steadied(swing: Floats, moved: Floats, last: Floats) -> Floats:
-    """Damping (n,) of single columns: more for one that turns back as far as it came, which would swing for ever."""
-    back = np.sum(moved * np.where(np.isfinite(last), last, 0), axis=1)
-    turned = back < -0.3 * np.sum(np.where(np.isfinite(last), last, 0) ** 2, axis=1)
-    return np.where(turned, np.minimum(np.maximum(4 * swing, 0.3), 10.0), swing / 3)
+def _bettered(problem: Problem, at: Point, equations: Normal, weight: torch.Tensor, before: float, damping: float,
+              swing: Floats) -> tuple[Point, Floats, float]:  # fmt: skip
+    """The next point, how far each column moved (n, 2) and what the misfit gained.
+
+    Where it gained nothing, the columns round which the misfit grew are held back: one bad pair stops no other column.
+    """
+    step = equations.solve(damping, swing)
+    trial, moved = problem.stepped(at, equations, step)
+    gain = before - problem.misfit(trial, weight)
+    for _ in range(2):
+        if gain >= -_LEAST_GAIN:
+            break
+        worse = problem.gains(at.state, at.image, trial.image, weight) < 0
+        swing[worse] = np.maximum(10 * swing[worse], 1.0)
+        equations.layout.columns_of(step)[worse] *= HELD_BACK
+        trial, moved = problem.stepped(at, equations, step)
+        gain = before - problem.misfit(trial, weight)
+    return trial, moved, gain

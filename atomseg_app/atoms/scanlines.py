@@ -30,6 +30,7 @@ _LEAST_PX = 0.05
 _DRAWS = 4
 _SEED = 40013
 _STEP_PX = 0.05
+_LONGEST = 0.4  # of a width: longer moves are left to the fit
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,27 @@ class Straightened:
 
 def straighten(fit: Fit, report: Report) -> Straightened:
     """Estimate and take out the displacement of lines along x and along y, and fit again where there was any."""
-    widening = np.ones(2)
+    widening, straight = np.ones(2), fit
     for axis, name in ((0, "x"), (1, "y")):
-        lines = _Lines(fit, axis)
+        lines = _Lines(straight, axis)
         spread = lines.spread()
         if spread is None:
             continue
-        displacement, widening[axis] = lines.solve(*spread)
-        scene = replace(fit.problem.scene, data=fit.problem.scene.data - lines.slope * displacement)
-        problem = fit.problem.on(scene)
-        fit = descend(problem, fit.at, fit.noise, report.part(0.5 * axis, 0.5 * axis + 0.5))
+        displacement, moves, widening[axis] = lines.solve(*spread)
+        straight = _put_back(straight, axis, lines.slope * displacement, moves)
         report.note(f"Scan lines are displaced by {spread[0]:.2f} px r.m.s. along {name}; taken out of the fit.")
-    return Straightened(fit, widening)
+    if straight is not fit:
+        straight = descend(straight.problem, straight.at, straight.noise, report)
+    return Straightened(straight, widening)
+
+
+def _put_back(fit: Fit, axis: int, displaced: torch.Tensor, moves: Floats) -> Fit:
+    """The fit on data without what displaced lines put in, its columns moved (n,) along an axis accordingly."""
+    scene = replace(fit.problem.scene, data=fit.problem.scene.data - displaced)
+    problem, longest = fit.problem.on(scene), _LONGEST * fit.problem.sigma
+    state = _moved(fit.state, axis, np.clip(moves, -longest, longest))
+    at = replace(fit.at, state=state, image=problem.image(state, fit.at.coefficients))
+    return replace(fit, problem=problem, at=at)
 
 
 class _Lines:
@@ -118,14 +128,15 @@ class _Lines:
         slope = np.polyfit(lag, np.log(value), 1, w=np.sqrt(value))[0] if len(lag) > 1 else -1.0
         length = self.gap / float(np.clip(-slope, 0.02, 3.0))
         # The fit took the mean over a column's lines for its position; that share is missing from the residual.
-        lines = float(np.median(self.information.sum(axis=1) ** 2 / np.sum(self.information**2, axis=1)))
+        seen = self.information[self.information.sum(axis=1) > 0]
+        lines = float(np.median(seen.sum(axis=1) ** 2 / np.sum(seen**2, axis=1)))
         variance = lags[0][1] * np.exp(self.gap / length) / (1 - 1 / max(lines, 2.0))
         return float(np.sqrt(variance)), length
 
-    def solve(self, spread_px: float, length_px: float) -> tuple[torch.Tensor, float]:
-        """Displacement (y, x) of every pixel's line, and the widening of the variance of columns by not knowing it."""
+    def solve(self, spread_px: float, length_px: float) -> tuple[torch.Tensor, Floats, float]:
+        """Displacement (y, x) of every pixel's line, moves (n,) of columns, and how much wider their variance is."""
         system = _System(self, spread_px, length_px)
-        nodes = system.solve(self.score.sum(axis=1), self.shared(self.score, self.hats))[1]
+        moves, nodes = system.solve(self.score.sum(axis=1), self.shared(self.score, self.hats))
         along = _hats(np.arange(self.width) / self.gap, self.nodes)
         displacement = torch.as_tensor(nodes @ along.T, dtype=torch.float32, device=self.slope.device)
         generator = torch.Generator().manual_seed(_SEED)
@@ -136,7 +147,7 @@ class _Lines:
             sums = self._line_sums(white * self.weight.sqrt())
             drawn = system.solve(sums.sum(axis=1), self.shared(sums, self.hats) + system.prior_draw(random))[0]
             squares.append(drawn**2 * system.diagonal)
-        return displacement, float(max(1.0, np.mean(squares)))
+        return displacement, moves, float(max(1.0, np.mean(squares)))
 
 
 class _System:
@@ -203,7 +214,7 @@ class _System:
         return x, displaced.reshape(self.lines.height, self.lines.nodes)
 
 
-def _moved(state: model.ColumnState, axis: int, step: float) -> model.ColumnState:
+def _moved(state: model.ColumnState, axis: int, step: float | Floats) -> model.ColumnState:
     return replace(state, x=state.x + step) if axis == 0 else replace(state, y=state.y + step)
 
 

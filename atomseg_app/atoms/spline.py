@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -93,6 +95,11 @@ class Background:
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
         return sp.csr_matrix(entries, shape=(self.count, self.count))
 
+    def mean_gram(self, weight: torch.Tensor) -> float:
+        """Mean over the splines of their own weighted product, for weights (y, x)."""
+        return float((self._by.square().sum(1) @ weight @ self._bx.square().sum(1)) / self.count)
+
+    @cached_property
     def roughness(self) -> sp.csr_matrix:
         """Quadratic form (count, count) of second differences: what holds nodes that no pixel speaks for."""
         parts = []
