@@ -1,0 +1,214 @@
+"""How much each column scatters, with an error bar: by a joint fit of amplitudes, or by the cell round each column.
+
+The fit takes positions as known and one shape for all columns of a sublattice, and solves for all amplitudes and the
+smooth background at once (weighted least squares, Fisher information for the error bars). So neighbours' tails, a
+background or thickness gradient, and columns cut by the border are accounted for, and a place where no column was
+found can be asked for the amplitude that is there. The cell sums pixels nearer to a column than to any other, out to a
+radius (E et al., Ultramicroscopy 133, 109, 2013, for Voronoi cells), after the model's background and the tails of the
+neighbours are taken off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from atomseg_app.atoms import measured, model, normal, precision
+from atomseg_app.atoms.noise import Noise, estimate
+from atomseg_app.atoms.problem import Point, Prior, Problem, Scene
+from atomseg_app.atoms.refine import Fit
+from atomseg_app.data import FLAG_NOT_CONVERGED, Array
+from atomseg_app.operations import Report
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CELL_RADIUS_SIGMA = 2.6  # a Gaussian has 97 % of its volume within
+_STEPS = 6
+_AT_REST = 1e-3  # of an error bar
+_DENSE = 900
+_SHAPE_SD = 1e-3  # shapes are given, not fitted
+_FIRST_NOISE = Noise(0.0, 0.01, 1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class Intensities:
+    """Measured columns and, behind them, the places asked for beside them: arrays (n,), in grey levels of the file.
+
+    ``volume`` is grey level times px², the integral of the fitted Gaussian; ``level`` the background under the column.
+    """
+
+    amplitude: Floats
+    amplitude_err: Floats
+    sigma_px: Floats
+    level: Floats
+
+    @property
+    def volume(self) -> Floats:
+        """Integral of each column's Gaussian."""
+        return np.asarray(2 * np.pi * self.sigma_px**2 * self.amplitude)
+
+    @property
+    def volume_err(self) -> Floats:
+        """One standard deviation of :attr:`volume`, the width taken as known."""
+        return np.asarray(2 * np.pi * self.sigma_px**2 * self.amplitude_err)
+
+
+@dataclass(frozen=True, eq=False)
+class Amplitudes:
+    """A joint fit of amplitudes: the scene, the model at its best, the noise, and the variance (n,) in scene units."""
+
+    scene: Scene
+    problem: Problem
+    at: Point
+    noise: Noise
+    variance: Floats
+
+    @property
+    def intensities(self) -> Intensities:
+        """The fit in units of the file."""
+        state, scale = self.at.state, self.scene.scale
+        level = _at_columns(self.problem.background.render(self.at.coefficients), state)
+        return Intensities(
+            state.amplitude * scale, np.sqrt(self.variance) * scale, state.sigma, level * scale + self.scene.offset
+        )
+
+
+def fit_amplitudes(
+    values: npt.NDArray[np.generic],
+    table: Array,
+    spacing_px: float,
+    report: Report,
+    *,
+    sites_xy_px: Floats | None = None,
+    sites_sublattice: npt.NDArray[np.integer] | None = None,
+    device: torch.device | None = None,
+) -> Amplitudes:
+    """Amplitudes of the columns of a table (n,), then of sites (m, 2), in an image (y, x), all at once.
+
+    Sites take the shape of their sublattice (m,), or that of all columns. Raises Cancelled.
+    """
+    scene = Scene.of(values, device or torch.device("cpu"))
+    state = common_shapes(measured.state_of(table, scene), table["sublattice"], table["flag"] != FLAG_NOT_CONVERGED)
+    if sites_xy_px is not None and len(sites_xy_px):
+        labels = np.full(len(sites_xy_px), -1) if sites_sublattice is None else sites_sublattice
+        state = state.joined(_at_sites(state, table["sublattice"], sites_xy_px, labels))
+    problem = Problem(scene, float(np.median(state.sigma)), spacing_px, Prior(_SHAPE_SD, _SHAPE_SD))
+    return _descend(problem, problem.start(state), report)
+
+
+def common_shapes(
+    state: model.ColumnState, sublattice: npt.NDArray[np.integer], sound: npt.NDArray[np.bool_]
+) -> model.ColumnState:
+    """The same columns, each with the median shape of the sound ones of its sublattice."""
+    root = state.root.copy()
+    for label in np.unique(sublattice):
+        rows = sublattice == label
+        asked = rows & sound if (rows & sound).any() else rows
+        root[rows] = np.median(state.root[asked], axis=0)
+    return replace(state, root=root)
+
+
+def _at_sites(
+    state: model.ColumnState, sublattice: npt.NDArray[np.integer], xy_px: Floats, labels: npt.NDArray[np.integer]
+) -> model.ColumnState:
+    """Columns of no amplitude at given places, with the shape of their sublattice."""
+    typical = np.median(state.root, axis=0)
+    shape = {int(label): state.root[np.flatnonzero(sublattice == label)[0]] for label in np.unique(sublattice)}
+    root = np.array([shape.get(int(label), typical) for label in labels])
+    return model.ColumnState(xy_px[:, 0].copy(), xy_px[:, 1].copy(), np.zeros(len(xy_px)), root)
+
+
+def _descend(problem: Problem, at: Point, report: Report) -> Amplitudes:
+    """Reweighted least squares: the model is linear, but its noise depends on it."""
+    scene, noise = problem.scene, _FIRST_NOISE
+    for taken in range(1, _STEPS + 1):
+        report.progress(taken / _STEPS, f"Measuring {len(at.state)} columns")
+        equations = problem.normal_equations(at, problem.weight(at, noise))
+        matrix, gradient = _linear_part(equations)
+        factor = splu(matrix.tocsc())
+        step = factor.solve(gradient)
+        count = len(at.state)
+        state = replace(at.state, amplitude=at.state.amplitude + step[:count])
+        coefficients = at.coefficients + step[count:].reshape(at.coefficients.shape)
+        at = Point(state, at.own, at.common, coefficients, problem.image(state, coefficients))
+        moved = float(np.max(np.abs(step[:count]) * np.sqrt(matrix.diagonal()[:count]), initial=0.0))
+        noise = estimate(scene.data - at.image, at.image, scene.valid)
+        if moved < _AT_REST and taken > 2:
+            break
+    equations = problem.normal_equations(at, problem.weight(at, noise))
+    variance = _variance(_linear_part(equations)[0], at.state)
+    fit = Fit(problem, at, noise, np.zeros(len(at.state)), equations)
+    variance = variance * (float(precision.excess_power(fit)[2]) if len(at.state) else 1.0)
+    return Amplitudes(scene, problem, at, noise, variance)
+
+
+def _linear_part(equations: normal.Normal) -> tuple[sp.csr_matrix, Floats]:
+    """Normal equations of amplitudes and background alone; pixels that no one speaks for are held."""
+    layout = equations.layout
+    index = np.concatenate(
+        [np.arange(layout.columns) * layout.own + 2, layout.first_node + np.arange(layout.nodes)]
+    ).astype(np.int64)
+    matrix = equations.matrix[index][:, index]
+    least = 1e-9 * float(matrix.diagonal().max())
+    return sp.csr_matrix(matrix + least * sp.eye(len(index))), equations.gradient[index]
+
+
+def _variance(matrix: sp.csr_matrix, state: model.ColumnState) -> Floats:
+    """Marginal variance (n,) of the amplitudes: diagonal of the inverse, columns far apart probed together."""
+    count = len(state)
+    if matrix.shape[0] <= _DENSE:
+        return np.asarray(np.diag(np.linalg.inv(matrix.toarray()))[:count])
+    colour = normal.colours(state.x, state.y)
+    probes = np.zeros((matrix.shape[0], int(colour.max()) + 1))
+    probes[np.arange(count), colour] = 1
+    answer = splu(matrix.tocsc()).solve(probes)
+    return np.asarray(answer[np.arange(count), colour])
+
+
+def cell_sums(fit: Amplitudes, radius_px: float, *, subtract_background: bool = True) -> tuple[Floats, Floats]:
+    """Sum over the pixels of each column's cell (n,) and its error, in grey levels of the file times px².
+
+    A pixel belongs to the nearest column if that is within the radius. Tails of the other columns are taken off as the
+    fit has them, the background too unless it is wanted.
+    """
+    state, problem = fit.at.state, fit.problem
+    owner = cells(np.stack([state.x, state.y], axis=1), problem.scene.shape, radius_px)
+    inside = owner >= 0
+    cell = owner[inside]
+    residual = (fit.scene.data - fit.at.image).cpu().numpy().astype(np.float64)
+    valid = fit.scene.valid.cpu().numpy()
+    variance = fit.noise.variance(fit.at.image).cpu().numpy().astype(np.float64)
+    rows, cols = np.nonzero(inside)
+    dx, dy = cols - state.x[cell], rows - state.y[cell]
+    q = state.precision[cell]
+    own = state.amplitude[cell] * np.exp(-0.5 * (q[:, 0, 0] * dx**2 + 2 * q[:, 0, 1] * dx * dy + q[:, 1, 1] * dy**2))
+    value = own + np.where(valid, residual, 0)[inside]
+    total = np.bincount(cell, value, len(state)) * fit.scene.scale
+    error = np.sqrt(np.bincount(cell, variance[inside], len(state))) * fit.scene.scale
+    if not subtract_background:
+        level = problem.background.render(fit.at.coefficients).cpu().numpy().astype(np.float64)[inside]
+        total += np.bincount(cell, level * fit.scene.scale + fit.scene.offset, len(state))
+    return np.asarray(total), np.asarray(error)
+
+
+def cells(xy_px: Floats, shape: tuple[int, int], radius_px: float) -> Ints:
+    """Column (y, x) that each pixel is nearest to, -1 where none is within the radius."""
+    rows, cols = np.indices(shape)
+    points = np.stack([cols.ravel(), rows.ravel()], axis=1)
+    distance, owner = cKDTree(xy_px).query(points, distance_upper_bound=radius_px)
+    return np.where(np.isfinite(distance), owner, -1).reshape(shape).astype(np.int64)
+
+
+def _at_columns(image: torch.Tensor, state: model.ColumnState) -> Floats:
+    """Values of an image (y, x) at the nearest pixel of each column (n,)."""
+    height, width = image.shape
+    rows = np.clip(np.rint(state.y), 0, height - 1).astype(np.int64)
+    cols = np.clip(np.rint(state.x), 0, width - 1).astype(np.int64)
+    return np.asarray(image.cpu().numpy()[rows, cols], np.float64)
