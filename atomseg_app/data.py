@@ -171,8 +171,9 @@ class Volume(ArrayData):
         )
 
 
-FLAGS = ("", "edited", "edge", "not-converged")
-FLAG_NONE, FLAG_EDITED, FLAG_EDGE, FLAG_NOT_CONVERGED = range(4)
+FLAGS = ("", "edited", "edge", "not-converged", "vacant")
+FLAG_NONE, FLAG_EDITED, FLAG_EDGE, FLAG_NOT_CONVERGED, FLAG_VACANT = range(5)
+"""``vacant``: a place of the lattice with no column, as finding defects adds them."""
 
 COLUMN_DTYPE = np.dtype(
     [
