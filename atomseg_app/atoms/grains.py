@@ -7,11 +7,12 @@ be reached make the first grain, the rest of the columns the next, until no crys
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from atomseg_app.atoms.lattice import STEPS, Floats, Grain, Ints, Lattice, positions_of
@@ -33,6 +34,7 @@ _LEAST_COLUMNS = 12
 _ONE_GRAIN = 0.08
 """Largest difference of an element of the local map within a grain: 4.6 degrees of turn, 8 % of strain."""
 _SAMPLED = 3000
+_OTHER_SITE = 0.8  # of the shortest vector: columns of a cell that are nearer to each other are of two sublattices
 _ROUNDS = 3
 
 
@@ -97,7 +99,7 @@ def _next_grain(xy: Floats, err: Floats, amplitude: Floats, size: int, options: 
         links = _joined(xy, nearest, vectors, like)
         if links.reached(options.least_columns) < options.least_columns:
             return []
-    part, index = links.cells(options.least_columns)
+    part, index = links.cells(xy, _OTHER_SITE * float(np.hypot(*vectors.T).min()), options.least_columns)
     parts = []
     for motif in motifs_of(xy, part, index, vectors):
         if len(motif.rows) < options.least_columns:
@@ -139,33 +141,52 @@ class _Links:
     steps: Ints
     misfit: Floats
 
-    def _graph(self) -> tuple[coo_matrix, Ints, Ints]:
-        start, direction = np.nonzero(self.steps[:, ::2] >= 0)
-        end = self.steps[start, 2 * direction]
-        weight = np.maximum(self.misfit[start, 2 * direction], 1e-9)
-        n = len(self.steps)
-        graph = minimum_spanning_tree(coo_matrix((weight, (start, end)), (n, n)).tocsr())
-        part = connected_components(graph, directed=False)[1]
-        return graph, part, np.bincount(part, minlength=1)
-
     def reached(self, least: int) -> int:
         """Points in connected parts that are not much smaller than ``least``."""
-        _, part, sizes = self._graph()
-        return int(np.count_nonzero(sizes[part] >= _least_part(least))) if len(part) else 0
+        n = len(self.steps)
+        start, direction = np.nonzero(self.steps[:, ::2] >= 0)
+        graph = coo_matrix((np.ones(len(start)), (start, self.steps[start, 2 * direction])), (n, n))
+        part = connected_components(graph, directed=False)[1]
+        return int(np.count_nonzero(np.bincount(part)[part] >= _least_part(least))) if n else 0
 
-    def cells(self, least: int) -> tuple[Ints, Ints]:
+    def cells(self, xy: Floats, closest: float, least: int) -> tuple[Ints, Ints]:
         """Connected part (n,) of each point, -1 in small ones, and its cell (n, 2) counted from within the part.
 
-        Where ways disagree (a dislocation) the surest steps decide.
+        The surest steps go first. A point whose cell is taken by another nearer than ``closest`` is not of this part:
+        so that one bad step does not make two sublattices one (round a dislocation, cells repeat at a distance).
         """
-        graph, part, sizes = self._graph()
-        index = np.zeros((len(part), 2), np.int64)
-        for number in np.flatnonzero(sizes >= _least_part(least)):
-            order, before = breadth_first_order(graph, int(np.argmax(part == number)), directed=False)
-            for row in order[1:].tolist():
-                previous = int(before[row])
-                index[row] = index[previous] + STEPS[int(np.argmax(self.steps[previous] == row))]
-        return np.where(sizes[part] >= _least_part(least), part, -1).astype(np.int64), index
+        part, index = np.full(len(xy), -1, np.int64), np.zeros((len(xy), 2), np.int64)
+        number = 0
+        for seed in np.lexsort((self.misfit.sum(axis=1), -np.count_nonzero(self.steps >= 0, axis=1))).tolist():
+            if part[seed] < 0 and (self.steps[seed] >= 0).any():
+                rows = self._grown_from(seed, xy, closest, part, index)
+                part[rows] = number if len(rows) >= _least_part(least) else -2
+                number += len(rows) >= _least_part(least)
+        return np.maximum(part, -1), index
+
+    def _grown_from(self, seed: int, xy: Floats, closest: float, part: Ints, index: Ints) -> list[int]:
+        """Rows reached from one, cells written into ``index``."""
+        rows: list[int] = []
+        seen: set[int] = set()
+        taken: dict[tuple[int, int], list[int]] = {}
+        heap: list[tuple[float, int, int, int]] = [(0.0, seed, 0, 0)]
+        moves = STEPS.tolist()
+        while heap:
+            _, row, h, k = heappop(heap)
+            if row in seen or part[row] != -1:
+                continue
+            there = taken.setdefault((h, k), [])
+            if any(np.hypot(*(xy[row] - xy[other])) < closest for other in there):
+                continue
+            there.append(row)
+            seen.add(row)
+            rows.append(row)
+            index[row] = h, k
+            misfit = self.misfit[row].tolist()
+            for direction, other in enumerate(self.steps[row].tolist()):
+                if other >= 0 and other not in seen:
+                    heappush(heap, (misfit[direction], other, h + moves[direction][0], k + moves[direction][1]))
+        return rows
 
 
 def _least_part(least: int) -> int:

@@ -116,7 +116,8 @@ class Lattice:
     def neighbours(self, half: int) -> tuple[Ints, Ints]:
         """Rows (n, m) of the columns of the same sublattice within ``half`` cells, and their offsets (m, 2) in cells.
 
-        -1 where one is missing. The first is the column itself. Each is reached over columns that are there, one step after the other.
+        -1 where one is missing. The first is the column itself. Each is reached over columns that are there, step by
+        step.
         """
         span = np.arange(-half, half + 1)
         offsets = np.stack(np.meshgrid(span, span, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _MIXED = 0.5  # of the smaller part: columns within a cell of the other, for both to be of one crystal
+_RARE = 0.05  # of the columns of the fullest sublattice
 _SAME_SITE = 0.12  # fraction of a cell
 _SUPERLATTICES = (2, 3, 4)  # cells
 _CHANCE = 1e-6
@@ -93,7 +94,12 @@ def _assembled(xy: Floats, parts: list[Ints], index: Ints, vectors: Floats) -> M
             index[rows] += whole
             site[rows] = len(sites)
             sites.append(fraction)
+    counts = np.bincount(site[site >= 0])
+    rare = counts < _RARE * counts.max()  # scattered columns that happen to lie a lattice vector apart
+    number = np.cumsum(~rare) - 1
     together = np.concatenate(parts)
+    together = together[~rare[site[together]]]
+    site, sites = np.where(site >= 0, number[site], -1), [s for s, r in zip(sites, rare, strict=True) if not r]
     return Motif(together, index[together], site[together], vectors, np.array(sites))
 
 
