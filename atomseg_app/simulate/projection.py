@@ -115,8 +115,11 @@ def _projected_lattice(cell: UnitCell, zone: Zone) -> tuple[Floats, Floats, floa
     raise UserError(f"The cell is too oblique to be seen along {list(zone)}; give its reduced cell.")
 
 
-def crystal_system(number: int) -> str:
-    """Crystal system of a space group number; trigonal groups count as hexagonal, whose axes they are given in."""
+def crystal_system(structure: Structure) -> str:
+    """Crystal system, for its usual axes: trigonal groups count as hexagonal or, on rhombohedral axes, as cubic."""
+    number = structure.space_group
+    if 143 <= number <= 194 and abs(structure.cell[5] - 120) > 0.01:
+        return "cubic"
     for last, system in ((2, "triclinic"), (15, "monoclinic"), (74, "orthorhombic"), (142, "tetragonal")):
         if number <= last:
             return system
@@ -132,7 +135,7 @@ def zones(structure: Structure) -> tuple[Zone, ...]:
     turns = np.unique(symmetry_operations(structure.operations)[0].astype(int), axis=0)
     found: list[Zone] = []
     seen: set[Zone] = set()
-    for zone in _USUAL[crystal_system(structure.space_group)]:
+    for zone in _USUAL[crystal_system(structure)]:
         if zone in seen or len(found) == _MOST_ZONES:
             continue
         images = turns @ np.array(zone)
