@@ -28,8 +28,8 @@ _MOST_OPTIONS = 16
 def make_network(name: str, options: Mapping[str, Any]) -> nn.Module:
     """New network of an architecture, with random weights; torch's random numbers are left as they were.
 
-    Options may be numbers to 256, words, flags and short lists of them, with numbers to 4096. Raises UserError for an unknown architecture
-    or options it does not take, before memory is taken for it.
+    Options may be numbers to 256, words, flags and short lists of them, with numbers to 4096. Raises UserError for an
+    unknown architecture or options it does not take, before memory is taken for it.
     """
     state = network_state(name, options)
     if sum(tensor.numel() for tensor in state.values()) > LARGEST_NETWORK:
