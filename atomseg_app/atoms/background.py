@@ -56,11 +56,11 @@ def prepare(values: npt.NDArray[Any], report: Report) -> Prepared | None:
     if values.size == 0:
         return None
     grey: npt.NDArray[Any] = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)
-    finite = np.isfinite(grey)
+    finite = np.isfinite(values)
+    valid = None
     if not finite.any():
         report.note("No pixel of the image is a finite number; there is nothing to find.")
         return None
-    valid = None
     if not finite.all():
         report.note(f"{int((~finite).sum()):,} pixels are not finite numbers; they are left out of the search.")
         grey, valid = _filled(grey, finite), finite
@@ -68,8 +68,9 @@ def prepare(values: npt.NDArray[Any], report: Report) -> Prepared | None:
     counts = _counts(grey)
     plane = _fit_plane(grey)
     ny, nx = grey.shape
-    grey -= plane[0] + plane[1] * np.arange(nx)[None, :] + plane[2] * np.arange(ny)[:, None]
-    unit = float(grey.std())
+    grey -= (plane[0] + plane[2] * np.arange(ny))[:, None]
+    grey -= (plane[1] * np.arange(nx))[None, :]
+    unit = float(np.sqrt(np.mean([row.var(dtype=np.float64) + row.mean(dtype=np.float64) ** 2 for row in grey])))
     if unit <= 1e-6 * size:  # flat to the precision of single-precision numbers
         return None
     grey /= unit
@@ -98,7 +99,8 @@ def burnt_in(grey: Grey, extent_px: float) -> Mask | None:
     They are areas within a tenth of the highest contrast, longer than an extent, that end sharply all round: three
     pixels away the image is at less than half of it.
     """
-    middle, high = float(np.median(grey)), float(grey.max())
+    sample = grey.ravel()[:: grey.size // 2**18 | 1]
+    middle, high = float(np.median(sample)), float(grey.max())
     labels, number = ndimage.label(grey > high - 0.1 * (high - middle), np.ones((3, 3)))
     mask = np.zeros(grey.shape, bool)
     for i, box in enumerate(ndimage.find_objects(labels) if number else []):
@@ -130,5 +132,11 @@ def binned(grey: Grey, factor: int) -> Grey:
     pad = (-ny % factor, -nx % factor)
     if any(pad):
         grey = np.pad(grey, ((0, pad[0]), (0, pad[1])), mode="edge")
-    rows = np.add.reduceat(grey, np.arange(0, grey.shape[0], factor), axis=0)
-    return np.asarray(rows.reshape(len(rows), -1, factor).sum(axis=2, dtype=np.float32) / factor**2)
+    rows = grey[::factor].copy()
+    for k in range(1, factor):
+        rows += grey[k::factor]
+    out = rows[:, ::factor].copy()
+    for k in range(1, factor):
+        out += rows[:, k::factor]
+    out /= np.float32(factor**2)
+    return out

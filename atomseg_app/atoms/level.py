@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, spatial
+from scipy import spatial
 
 from atomseg_app.atoms.background import Grey, Mask
 from atomseg_app.atoms.hough import centres
 from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel, weaker
-from atomseg_app.atoms.significance import Intensity, Noise
+from atomseg_app.atoms.significance import Intensity, Noise, Running
 from atomseg_app.atoms.tails import Overlaps, amplitudes, log_profile, render, shared_width
 
 Floats = npt.NDArray[np.float64]
@@ -74,15 +75,16 @@ class Level:
         self._valid = valid
         self._scale = scale_px
         self._window = max(_WINDOW * scale_px, 32.0)
-        self._counts = counts if counts is None else ndimage.uniform_filter(counts, round(self._window))
-        filters = self._filters(grey)
-        self._response, self._smooth = filters.log(scale_px), filters.smooth(scale_px)
-        self._wide = filters.log(_WIDER * scale_px)
+        self._counts = counts if counts is None else Running(counts, self._window)
+        self._whole = self._filters(grey)
+        self._response, self._smooth = self._whole.log(scale_px), self._whole.smooth(scale_px)
+        self._wide = self._whole.log(_WIDER * scale_px)
+        self._taken_off: tuple[Blobs, Noise] | None = None
         self._intensity = Intensity(self._smooth, self._window)
 
     def holds_more_than_noise(self) -> bool:
         """Whether far more maxima stand out than noise of this spectrum has, so that blobs may be taken off."""
-        noise = Noise(self._grey, None, self._window, self._counts)
+        noise = self._all_noise
         rows, cols = maxima(self._response, 0.0)
         standing = noise.standing(self._across(rows, cols), rows, cols, self._scale)
         standing = noise.heavy_tailed(standing, rows, cols, self._scale)
@@ -94,8 +96,22 @@ class Level:
         along = weaker(curvature(self._smooth, rows, cols), self._scale)
         return np.asarray(np.minimum(self._response[rows, cols], along), float)
 
-    def _noise(self, left: Grey) -> Noise:
-        return Noise(left, self._intensity, self._window, self._counts)
+    @cached_property
+    def _all_noise(self) -> Noise:
+        """The whole image taken as noise, and as even as its own scatter."""
+        return Noise(self._grey, self._window, self._counts)
+
+    @cached_property
+    def _noise(self) -> Noise:
+        """The whole image taken as noise that goes with its intensity."""
+        return self._all_noise.following(self._intensity)
+
+    def _noise_without(self, blobs: Blobs, model: Grey | None = None) -> Noise:
+        """Noise of what blobs leave when they are taken off; their ``model`` (y, x) where it is at hand."""
+        if self._taken_off is None or self._taken_off[0] is not blobs:
+            left = self._grey - (self._model(blobs) if model is None else model)
+            self._taken_off = blobs, Noise(left, self._window, self._counts).following(self._intensity)
+        return self._taken_off[1]
 
     def _filters(self, grey: Grey) -> Filters:
         return Filters(grey, 6 * self._scale)
@@ -106,7 +122,7 @@ class Level:
         Each pass looks at what the blobs so far leave when they are taken off: so a weak column beside a strong one
         shows itself, and the noise is not mistaken for larger than it is. Noise passes too, at this stage.
         """
-        blobs, noise = no_blobs(sigma_px), self._noise(self._grey)
+        blobs, noise = no_blobs(sigma_px), self._noise
         response, smooth, doubt = self._response, self._smooth, np.zeros_like(self._grey)
         for turn in range(passes):
             rows, cols = maxima(response, 0.05 * noise.deviation(self._scale))
@@ -120,17 +136,19 @@ class Level:
                 break
             blobs = self._measured(np.append(blobs.x_px, x), np.append(blobs.y_px, y), blobs.sigma_px, noise)
             model = self._model(blobs)
-            left = self._grey - model
-            noise = self._noise(left)
+            noise = self._noise_without(blobs, model)
             if turn + 1 < passes:
-                filters = self._filters(left)
-                response, smooth = filters.log(self._scale), filters.smooth(self._scale)
-                doubt = self._misfit(model, blobs.sigma_px)
+                taken = self._filters(model)
+                left = self._whole.minus(taken)
+                response, smooth = left.log(self._scale), left.smooth(self._scale)
+                doubt = self._misfit(taken, blobs.sigma_px)
         if not len(blobs):
             return blobs
         standing = self._standing(blobs, noise)
         white = noise.white_deviation(self._scale) / noise.deviation(self._scale)
-        return replace(blobs, standing=standing, clarity=float(np.median(standing)) / max(white, 1e-3))
+        blobs = replace(blobs, standing=standing, clarity=float(np.median(standing)) / max(white, 1e-3))
+        self._taken_off = blobs, noise
+        return blobs
 
     def _standing(self, blobs: Blobs, noise: Noise) -> Floats:
         """How far each blob's own amplitude, without its neighbours' tails, stands out of noise."""
@@ -138,16 +156,17 @@ class Level:
         rows, cols = self._pixels(blobs.x_px, blobs.y_px)
         return noise.standing(blobs.amplitude * own, rows, cols, self._scale)
 
-    def _misfit(self, model: Grey, sigma_px: float) -> Grey:
+    def _misfit(self, model: Filters, sigma_px: float) -> Grey:
         """Response that columns may leave behind around them because they are no Gaussians: a wider copy of each."""
-        wider = self._filters(model).smooth(float(np.sqrt(3)) * sigma_px) * np.float32(4)  # width 2 sigma, same height
-        return wider * np.float32(_MISFIT * log_profile(np.zeros(1), sigma_px, self._scale)[0])
+        wider = model.smooth(float(np.sqrt(3)) * sigma_px)  # width 2 sigma, and a quarter of the height
+        wider *= np.float32(4 * _MISFIT * log_profile(np.zeros(1), sigma_px, self._scale)[0])
+        return wider
 
     def voted(self, width_px: float) -> Blobs:
         """Blobs at the centres that the circular Hough transform finds."""
         x, y = centres(self._smooth, float(np.hypot(width_px, self._scale)))
         rows, cols = self._pixels(x, y)
-        noise = self._noise(self._grey)
+        noise = self._noise
         standing = noise.standing(self._response[rows, cols], rows, cols, self._scale)
         passed = (standing > _START) & (roundness(curvature(self._smooth, rows, cols)) > _ROUND)
         if self._valid is not None:
@@ -157,7 +176,7 @@ class Level:
     def strict(self, sigma_px: float, false_alarms: float) -> Blobs:
         """Blobs that stand out of all the rest of the image, taken as noise."""
         blobs = self.grow(sigma_px, 1)
-        noise = Noise(self._grey, None, self._window, self._counts)
+        noise = self._all_noise
         rows, cols = self._pixels(blobs.x_px, blobs.y_px)
         across = noise.standing(self._across(rows, cols), rows, cols, self._scale)
         blobs = _chosen(blobs, across > 0.6 * noise.threshold(self._scale, false_alarms))
@@ -168,11 +187,11 @@ class Level:
 
         The doubtful first go back into the image, where they count as noise again.
         """
-        noise = self._noise(self._grey - self._model(blobs))
+        noise = self._noise_without(blobs)
         sure = self._law(blobs, noise) >= _DOUBT * noise.threshold(self._scale, false_alarms)
         if not sure.all():
             blobs = self._measured(blobs.x_px[sure], blobs.y_px[sure], blobs.sigma_px, noise)
-            noise = self._noise(self._grey - self._model(blobs))
+            noise = self._noise_without(blobs)
         return self._decided(blobs, noise, false_alarms)
 
     def _law(self, blobs: Blobs, noise: Noise) -> Floats:

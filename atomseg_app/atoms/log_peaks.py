@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
@@ -22,12 +24,12 @@ class Filters:
         before = self._pad
         widths = [(before, full - n - before) for full, n in zip(padded, grey.shape, strict=True)]
         self._padded = padded
-        self._transform = fft.rfft2(np.pad(grey, widths, mode="symmetric"), workers=-1)
+        self._transform = fft.rfft2(np.pad(grey, widths, mode="symmetric"))
         ky, kx = 2 * np.pi * fft.fftfreq(padded[0]), 2 * np.pi * fft.rfftfreq(padded[1])
         self._ky2, self._kx2 = (ky**2).astype(np.float32)[:, None], (kx**2).astype(np.float32)[None, :]
 
     def _inverse(self, transform: npt.NDArray[np.complex64]) -> Grey:
-        full = fft.irfft2(transform, self._padded, workers=-1, overwrite_x=True)
+        full = fft.irfft2(transform, self._padded, overwrite_x=True)
         ny, nx = self.shape
         return np.ascontiguousarray(full[self._pad : self._pad + ny, self._pad : self._pad + nx])
 
@@ -35,6 +37,12 @@ class Filters:
         half = np.float32(scale_px**2 / 2)
         gain = np.exp(-half * self._ky2) * np.exp(-half * self._kx2)
         return np.asarray(self._transform * gain, np.complex64)
+
+    def minus(self, other: Filters) -> Filters:
+        """Filters of the difference of two images of one shape, prepared for one reach."""
+        left = copy(self)
+        left._transform = self._transform - other._transform
+        return left
 
     def smooth(self, scale_px: float) -> Grey:
         """Image blurred by a Gaussian of that width."""
@@ -54,16 +62,15 @@ def maxima(response: Grey, least: float) -> tuple[Index, Index]:
     """Rows and columns of the inner pixels above ``least`` and above their eight neighbours (ties: the first)."""
     if min(response.shape) < 3:
         return np.empty(0, np.intp), np.empty(0, np.intp)
+    across = np.maximum(np.maximum(response[:, :-2], response[:, 2:]), response[:, 1:-1])
+    highest = np.maximum(np.maximum(across[:-2], across[2:]), across[1:-1])
     middle = response[1:-1, 1:-1]
-    found = middle > least
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if (dy, dx) == (0, 0):
-                continue
-            other = response[1 + dy : response.shape[0] - 1 + dy, 1 + dx : response.shape[1] - 1 + dx]
-            found &= (middle > other) if (dy, dx) < (0, 0) else (middle >= other)
-    rows, cols = np.nonzero(found)
-    return rows + 1, cols + 1
+    rows, cols = np.nonzero((middle >= highest) & (middle > least))
+    rows, cols = rows + 1, cols + 1
+    first = np.ones(len(rows), bool)
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
+        first &= response[rows, cols] > response[rows + dy, cols + dx]
+    return rows[first], cols[first]
 
 
 def _neighbours(field: Grey, rows: Index, cols: Index) -> dict[tuple[int, int], Floats]:

@@ -80,9 +80,12 @@ def _rings(shape: tuple[int, int]) -> _Rings:
 
 def radial_spectrum(grey: Grey) -> RadialSpectrum:
     """Radial power spectrum of an image (y, x) and its noise floor, the mean over tiles where the image is large."""
-    shape = (min(grey.shape[0], _TILE_PX), min(grey.shape[1], _TILE_PX))
+    counts = [max(1, round(n / _TILE_PX)) for n in grey.shape]
+    shape = (_part(grey.shape[0], counts[0]), _part(grey.shape[1], counts[1]))
     rings = _rings(shape)
-    corners = [np.linspace(0, n - part, -(-n // part)).astype(int) for n, part in zip(grey.shape, shape, strict=True)]
+    corners = [
+        np.linspace(0, n - part, count).astype(int) for n, part, count in zip(grey.shape, shape, counts, strict=True)
+    ]
     tiles = [grey[y : y + shape[0], x : x + shape[1]] for y in corners[0] for x in corners[1]]
     total, noise = np.zeros(len(rings.k)), np.zeros(len(rings.k))
     axes = np.zeros(shape[0] // 2, np.float32), np.zeros(shape[1] // 2 + 1, np.float32)
@@ -97,16 +100,24 @@ def radial_spectrum(grey: Grey) -> RadialSpectrum:
         return RadialSpectrum(rings.k, total, noise, ())
     lines = tuple(
         line_noise(
-            power / shape[1 - axis], grey.mean(axis=1 - axis, dtype=np.float64), rings.k, noise / shape[1 - axis]
+            power / np.float32(shape[1 - axis]),
+            grey.mean(axis=1 - axis, dtype=np.float64),
+            rings.k,
+            noise / shape[1 - axis],
         )
         for axis, power in enumerate(axes)
     )
     return RadialSpectrum(rings.k, total, noise, lines)
 
 
+def _part(length: int, count: int) -> int:
+    """Side of a tile: all of a small image, or what a fast transform takes of the ``count`` parts of a larger one."""
+    return length if length <= _TILE_PX else int(fft.prev_fast_len(length // count, real=True))
+
+
 def _power(tile: Grey, window: Grey) -> Grey:
     """Periodogram (y, x // 2 + 1) of a tile less its mean, under a window."""
-    transform = fft.rfft2((tile - float((tile * window).sum() / window.sum())) * window, workers=-1)
+    transform = fft.rfft2((tile - float((tile * window).sum() / window.sum())) * window)
     return np.asarray((transform.real**2 + transform.imag**2) / float((window * window).sum()), np.float32)
 
 

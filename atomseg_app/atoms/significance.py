@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize, special
 
-from atomseg_app.atoms.background import Grey
+from atomseg_app.atoms.background import Grey, binned
 from atomseg_app.atoms.scale import radial_spectrum
 
 Floats = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
+_BLOCK_PX = 4  # a small part of the windows over which noise is averaged
 _LEAST_POWER = np.float32(0.02)
 _SMALLEST_LEVEL = 1 / 20
 """An empty corner is never taken to be quieter than this part of the rms noise, or any speck would stand out."""
+
+
+class Running:
+    """Running mean of an image (y, x) over a square window, read off at single pixels.
+
+    It is formed of means of small blocks, which are fine enough for it and 16 times fewer.
+    """
+
+    def __init__(self, values: Grey, window_px: float) -> None:
+        self._mean = ndimage.uniform_filter(
+            binned(values, _BLOCK_PX), max(1, round(max(5.0, window_px) / _BLOCK_PX)), mode="mirror"
+        )
+
+    def at(self, rows: Index, cols: Index) -> Floats:
+        """Mean (n,) round given pixels."""
+        return np.asarray(self._mean[rows // _BLOCK_PX, cols // _BLOCK_PX], float)
+
+
+def _sample(values: Grey) -> Grey:
+    """Every so many pixels (n,) of an image, the same ones of every image of that shape."""
+    return values.ravel()[:: max(1, values.size // 2**17)]
 
 
 class Intensity:
@@ -24,16 +47,14 @@ class Intensity:
 
     def __init__(self, values: Grey, window_px: float) -> None:
         self.values = values
-        self.mean = ndimage.uniform_filter(values, max(5, round(window_px)), mode="mirror")
-        self._step = max(1, values.size // 2**17)
-        grey = values.ravel()[:: self._step]
+        self.mean = Running(values, window_px)
+        grey = _sample(values)
         self._shares = np.array_split(np.argsort(grey), 16) if len(grey) >= 256 else []
         self._grey = np.array([grey[share].mean(dtype=float) for share in self._shares])
 
     def line_of_means(self, power: Grey) -> tuple[float, float]:
-        """Slope and offset of the mean power against intensity, from the means over sixteen equal shares of pixels."""
-        above = power.ravel()[:: self._step]
-        y = np.array([above[share].mean(dtype=float) for share in self._shares])
+        """Slope and offset of a sample of the power against intensity, from the means over sixteen equal shares."""
+        y = np.array([power[share].mean(dtype=float) for share in self._shares])
         if not len(y) or np.ptp(self._grey) <= 0:
             return 0.0, 1.0
         weight = 1 / np.maximum(y, _LEAST_POWER) ** 2  # the scatter of a mean power goes with itself
@@ -47,32 +68,37 @@ class Noise:
 
     Its spectrum is that of :func:`radial_spectrum`; its level varies from place to place as the output of a filter
     blind to planes and saddles (difference of two Laplacians, Immerkaer, Comput. Vis. Image Underst. 64, 300, 1996),
-    taken as a straight line in the blurred image ``intensity`` (counts are noisier where they are many) times a slowly
-    varying factor; without ``intensity`` as that factor alone.
+    averaged over a window. :meth:`following` lets it go with the image's intensity as well.
     ``counts`` is the mean number of events in a pixel round each pixel, None where they are many.
     """
 
-    def __init__(self, grey: Grey, intensity: Intensity | None, window_px: float, counts: Grey | None) -> None:
+    def __init__(self, grey: Grey, window_px: float, counts: Running | None) -> None:
         self._spectrum = radial_spectrum(grey)
         self.shape = grey.shape
         self._counts = counts
-        second = np.array([1.0, -2.0, 1.0], np.float32)
-        fine = ndimage.correlate1d(
-            ndimage.correlate1d(grey, second, axis=0, mode="mirror"), second, axis=1, mode="mirror"
-        )
+        self._intensity: Intensity | None = None
+        self._slope, self._offset = 0.0, 1.0
+        fine = _twice_differenced(grey)
         fine *= fine
-        size = max(5, round(window_px))
         mean = float(fine.mean())
         self._flat = mean <= 0
         if self._flat:
             return
         self._pixel_noise = np.sqrt(mean) / 6  # the filter's weights squared add up to 36
         fine /= mean
-        self._intensity = intensity
-        self._factor = ndimage.uniform_filter(fine, size, mode="mirror")
-        if intensity is not None:
-            self._slope, self._offset = intensity.line_of_means(fine)
-            self._factor /= self._power(intensity.mean)
+        self._around = Running(fine, window_px)
+        self._sample = _sample(fine).copy()
+
+    def following(self, intensity: Intensity) -> Noise:
+        """The same noise, its level a straight line in a blurred image times a slowly varying factor.
+
+        Counts are noisier where they are many.
+        """
+        other = copy(self)
+        if not self._flat:
+            other._intensity = intensity
+            other._slope, other._offset = intensity.line_of_means(self._sample)
+        return other
 
     def _power(self, intensity: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Noise power expected of an intensity, in units of its mean over the image."""
@@ -108,9 +134,10 @@ class Noise:
         """Responses (n,) seen at given pixels, in standard deviations of the noise were there nothing to see."""
         if self._flat:
             return np.asarray(height / self.deviation(scale_px), float)
-        power = self._factor[rows, cols].astype(float)
+        power = self._around.at(rows, cols)
         if self._intensity is not None:  # white noise that answers h adds h/2, on average, to the blurred image
             power *= self._power(self._intensity.values[rows, cols].astype(float) - height / 2)
+            power /= self._power(self._intensity.mean.at(rows, cols))
         return np.asarray(height / (self.deviation(scale_px) * np.sqrt(np.maximum(power, _SMALLEST_LEVEL**2))))
 
     def heavy_tailed(self, standing: Floats, rows: Index, cols: Index, scale_px: float) -> Floats:
@@ -121,9 +148,19 @@ class Noise:
         """
         if self._counts is None:
             return standing
-        events = 4.47 * scale_px**2 * np.maximum(self._counts[rows, cols].astype(float), 1e-4)
+        events = 4.47 * scale_px**2 * np.maximum(self._counts.at(rows, cols), 1e-4)
         tail = special.gammainc(np.maximum(events + standing * np.sqrt(events), 1e-3), events)
         return np.asarray(np.minimum(standing, -special.ndtri(np.maximum(tail, 1e-300))))
+
+
+def _twice_differenced(grey: Grey) -> Grey:
+    """Second difference along y of the second difference along x, the image mirrored at its border."""
+    full = np.pad(grey, 1, mode="reflect")
+    along = full[:, :-2] + full[:, 2:]
+    along -= 2 * full[:, 1:-1]
+    both = along[:-2] + along[2:]
+    both -= 2 * along[1:-1]
+    return np.asarray(both)
 
 
 def noise_probability(standing: Floats, threshold: float) -> Floats:

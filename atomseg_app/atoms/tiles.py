@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from atomseg_app.atoms import heap
 from atomseg_app.data import Array
 from atomseg_app.errors import Cancelled
 from atomseg_app.operations import Report
@@ -77,8 +78,11 @@ def run_tiles(
     Most of the work is many small steps that one core does as fast as two. The report sees the mean progress, one
     thread at a time; a cancelled or failed tile ends the others at their next step.
     """
-    if len(tiles) == 1:
-        return [work(tiles[0], report)]
+    with heap.kept():
+        return [work(tiles[0], report)] if len(tiles) == 1 else _at_once(tiles, work, workers, report)
+
+
+def _at_once(tiles: Sequence[Tile], work: Callable[[Tile, Report], Array], workers: int, report: Report) -> list[Array]:
     done = [0.0] * len(tiles)
     lock, given_up = threading.Lock(), threading.Event()
 

@@ -11,7 +11,7 @@ from atomseg_app.atoms.background import binned, burnt_in, prepare
 from atomseg_app.atoms.hough import centres
 from atomseg_app.atoms.log_peaks import Filters, curvature, maxima, roundness, subpixel
 from atomseg_app.atoms.scale import radial_spectrum, spectral_scale
-from atomseg_app.atoms.significance import Noise, noise_probability
+from atomseg_app.atoms.significance import Noise, Running, noise_probability
 from atomseg_app.atoms.tails import Overlaps, amplitudes, log_profile, render, shared_width
 from atomseg_app.operations import Report
 from atomseg_app.simulate import columns
@@ -40,6 +40,34 @@ def test_maxima_are_placed_between_pixels() -> None:
     assert (rows.tolist(), cols.tolist()) == ([34], [30])
     x, y = subpixel(response, rows, cols)
     assert (x[0], y[0]) == pytest.approx((30.3, 33.8), abs=0.02)
+
+
+def test_maxima_are_those_of_a_search_pixel_by_pixel() -> None:
+    """Values of few levels, so that neighbours tie: the first of equal ones, row by row, is the maximum."""
+    response = np.random.default_rng(10).integers(0, 4, (40, 50)).astype(np.float32)
+    expected = []
+    for row in range(1, 39):
+        for col in range(1, 49):
+            around = response[row - 1 : row + 2, col - 1 : col + 2].ravel()
+            if around[4] > 1.0 and (around[4] > around[:4]).all() and (around[4] >= around[5:]).all():
+                expected.append((row, col))
+    assert expected
+    assert list(zip(*maxima(response, 1.0), strict=True)) == expected
+
+
+def test_filters_of_a_difference_are_the_difference() -> None:
+    one, two = np.random.default_rng(11).normal(0, 1, (2, 70, 90)).astype(np.float32)
+    apart = Filters(one, 20).minus(Filters(two, 20))
+    np.testing.assert_allclose(apart.log(2.5), Filters(one - two, 20).log(2.5), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(128, 160), (131, 93)])
+def test_running_mean_follows_that_of_single_pixels(shape: tuple[int, int]) -> None:
+    rows, cols = np.indices(shape)
+    values = (2 + np.sin(rows / 40) + cols / 60).astype(np.float32)
+    exact = ndimage.uniform_filter(values, 32, mode="mirror")
+    near = Running(values, 32).at(rows.ravel(), cols.ravel())
+    np.testing.assert_allclose(near.reshape(shape), exact, rtol=0.05)
 
 
 def test_a_flat_top_is_one_maximum() -> None:
@@ -91,14 +119,12 @@ def test_deviation_of_the_response_to_noise(noise: str) -> None:
     grey = grey.astype(np.float32)
     for scale in (1.5, 3.0):
         measured = float(Filters(grey, 30).log(scale).std())
-        assert Noise(grey, None, 40, None).deviation(scale) == pytest.approx(
-            measured, rel=0.2 if noise == "lines" else 0.06
-        )
+        assert Noise(grey, 40, None).deviation(scale) == pytest.approx(measured, rel=0.2 if noise == "lines" else 0.06)
 
 
 def test_white_noise_has_the_closed_form_deviation() -> None:
     grey = np.random.default_rng(4).normal(0, 2, (400, 400)).astype(np.float32)
-    assert Noise(grey, None, 40, None).deviation(3.0) == pytest.approx(2 / (3 * np.sqrt(2 * np.pi)), rel=0.04)
+    assert Noise(grey, 40, None).deviation(3.0) == pytest.approx(2 / (3 * np.sqrt(2 * np.pi)), rel=0.04)
 
 
 def test_columns_do_not_count_as_noise() -> None:
@@ -115,7 +141,7 @@ def test_number_of_maxima_of_noise_is_the_expected_one() -> None:
     for seed in range(4):
         grey = np.random.default_rng(seed).normal(0, 1, (600, 600)).astype(np.float32)
         response = Filters(grey, 20).log(4.0)
-        noise = Noise(grey, None, 40, None)
+        noise = Noise(grey, 40, None)
         counted += len(maxima(response, 3.0 * noise.deviation(4.0))[0])
         expected += noise.expected_maxima(4.0, 3.0)
     assert counted == pytest.approx(expected, rel=0.25)
@@ -125,7 +151,7 @@ def test_tail_of_few_counts_is_the_simulated_one() -> None:
     """A quantile of the response to sparse counts stands, in the corrected law, where its probability says."""
     grey = np.random.default_rng(6).poisson(0.05, (1500, 1500)).astype(np.float32)
     response = Filters(grey, 20).log(2.0)
-    noise = Noise(grey, None, 60, np.full(grey.shape, 0.05, np.float32))
+    noise = Noise(grey, 60, Running(np.full(grey.shape, 0.05, np.float32), 60))
     height = np.quantile(response, 1 - 1e-4)
     at = np.array([700]), np.array([700])
     plain = np.array([height / float(response.std())])
