@@ -23,10 +23,14 @@ Ints = npt.NDArray[np.int64]
 _MIXED = 0.5  # of the smaller part: columns within a cell of the other, for both to be of one crystal
 _RARE = 0.05  # of the columns of the fullest sublattice
 _SAME_SITE = 0.12  # fraction of a cell
-_SUPERLATTICES = (2, 3, 4)  # cells
 _CHANCE = 1e-6
-_EXPLAINED = {"intensity": 0.15, "position": 0.3}  # share of the variance that a superlattice must explain
+_BY_INTENSITY, _BY_POSITION, _BY_BLOCKS = 0.15, 0.3, 0.5
+"""Share of the variance that a superlattice must explain: everywhere in the same sense, or in blocks of cells."""
+_WORTH = 0.5  # of what a smaller cell leaves unexplained: as much a larger one must leave at most
+_HALF_WINDOW = np.array([(h, k) for h in range(3) for k in range(-2, 3) if (h, k) > (0, 0)])
+_LEAST_PAIRS = 2
 _CLIP = 4.0
+_BLOCK_CELLS, _ALL = 8, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -141,29 +145,26 @@ def _apart(fraction: Floats, vectors: Floats) -> float:
 
 def split_by_superlattice(motif: Motif, xy: Floats, amplitude: Floats) -> Motif:
     """The motif on the smallest larger cell on which intensities or positions alternate; as it is if on none."""
-    while (matrix := _superlattice(motif, xy, amplitude)) is not None:
-        motif = on_superlattice(motif, matrix)
-    return motif
+    contrasts = _contrasts(motif, amplitude)
+    found = [_superlattice(motif, values, _BY_INTENSITY, _ALL) for values in contrasts]
+    found += [_superlattice(motif, values, _BY_POSITION, _ALL) for values in _shifts(motif, xy)]
+    if not any(found):  # across an interface the stronger columns may be the other ones
+        found = [_superlattice(motif, values, _BY_BLOCKS, _BLOCK_CELLS, orders=(2,)) for values in contrasts]
+    best = max((pair for pair in found if pair is not None), key=lambda pair: pair[0], default=None)
+    return motif if best is None else on_superlattice(motif, best[1])
 
 
-def _superlattice(motif: Motif, xy: Floats, amplitude: Floats) -> Ints | None:
-    """Matrix (2, 2) of the larger cell that explains intensities or positions within the sublattices, if one does."""
-    best: tuple[int, Ints] | None = None
-    tested = [("intensity", values) for values in _contrasts(motif, amplitude)]
-    tested += [("position", values) for values in _shifts(motif, xy)]
-    for kind, values in tested:
-        explained = [
-            (share, order, matrix)
-            for order in _SUPERLATTICES
-            for matrix in _cells_of(order)
-            if (share := _explained(values, motif, matrix)) >= _EXPLAINED[kind]
-        ]
-        if explained:
-            most = max(share for share, _, _ in explained)
-            _, order, matrix = min((e for e in explained if e[0] >= 0.9 * most), key=lambda e: (e[1], -e[0]))
-            if best is None or order > best[0]:
-                best = order, matrix
-    return None if best is None else best[1]
+def _superlattice(
+    motif: Motif, values: Floats, least: float, block_cells: int, orders: tuple[int, ...] = (2, 3, 4)
+) -> tuple[int, Ints] | None:
+    """Number of cells and matrix of the larger cell that explains at least that share of the variance of values."""
+    found, left = None, 1 - least
+    for order in orders:
+        shares = [(_explained(values, motif, matrix, block_cells), matrix) for matrix in _cells_of(order)]
+        share, matrix = max(shares, key=lambda pair: pair[0])
+        if 1 - share < left:
+            found, left = (order, matrix), _WORTH * (1 - share)
+    return found
 
 
 def _cells_of(order: int) -> list[Ints]:
@@ -197,14 +198,19 @@ def on_superlattice(motif: Motif, matrix: Ints) -> Motif:
     return replace(motif, index=cell @ change + whole[site], site=site, vectors=vectors, sites=sites - whole)
 
 
-def _explained(values: Floats, motif: Motif, matrix: Ints) -> float:
-    """Share of the variance of values (n,) between the cosets of a larger cell, per sublattice; 0 if by chance."""
+def _explained(values: Floats, motif: Motif, matrix: Ints, block_cells: int) -> float:
+    """Share of the variance of values (n,) between the cosets of a larger cell, per sublattice; 0 if by chance.
+
+    Counted in blocks of some cells, about the means of each.
+    """
     known = np.isfinite(values)
     if np.count_nonzero(known) < 12:
         return 0.0
     order = round(float(np.linalg.det(matrix)))
     rest = _coset(motif.index, matrix)[1]
-    site = motif.site[known]
+    block = np.floor_divide(motif.index[known], block_cells)
+    block -= block.min(axis=0)
+    site = (block[:, 0] * (block[:, 1].max() + 1) + block[:, 1]) * (motif.site.max() + 1) + motif.site[known]
     group = ((site * order + rest[known, 0]) * order) + rest[known, 1]
     values = values[known]
     within, total = _scatter(values, group), _scatter(values, site)
@@ -234,7 +240,7 @@ def _contrasts(motif: Motif, amplitude: Floats) -> list[Floats]:
 def _shifts(motif: Motif, xy: Floats) -> list[Floats]:
     """Displacements (n,) along x and y against the mean round each column."""
     away = xy[motif.rows] - motif.index @ motif.vectors
-    return [_clipped(_against_surroundings(away[:, axis], motif, whole_only=True)) for axis in range(2)]
+    return [_clipped(_against_surroundings(away[:, axis], motif)) for axis in range(2)]
 
 
 def _clipped(values: Floats) -> Floats:
@@ -245,30 +251,26 @@ def _clipped(values: Floats) -> Floats:
     return np.clip(values, -_CLIP * spread, _CLIP * spread)
 
 
-def _against_surroundings(values: Floats, motif: Motif, *, whole_only: bool = False) -> Floats:
-    """Values less their mean over the cells within two of each column, on the same sublattice.
+def _against_surroundings(values: Floats, motif: Motif) -> Floats:
+    """Values (n,) less their mean over the cells within two of each column, on the same sublattice.
 
-    ``whole_only`` leaves out columns at a border, where the mean of a slope is not the value in the middle.
+    Cells count in opposite pairs, so that a slope (thickness, strain) leaves nothing; NaN where there are few.
     """
     result = np.full(len(values), np.nan)
     for site in np.unique(motif.site):
-        rows = np.flatnonzero(motif.site == site)
+        rows = np.flatnonzero((motif.site == site) & np.isfinite(values))
+        if not len(rows):
+            continue
         low = motif.index[rows].min(axis=0) - 2
-        shape = tuple(np.ptp(motif.index[rows], axis=0) + 5)
-        total, count = np.zeros(shape), np.zeros(shape)
-        known = rows[np.isfinite(values[rows])]
-        place = tuple((motif.index[known] - low).T)
-        total[place], count[place] = values[known], 1
-        for axis in range(2):
-            total, count = _five(total, axis), _five(count, axis)
-        here = tuple((motif.index[rows] - low).T)
-        enough = count[here] >= (25 if whole_only else 6)
-        result[rows[enough]] = (values[rows] - total[here] / np.maximum(count[here], 1))[enough]
+        grid, known = (np.zeros(tuple(np.ptp(motif.index[rows], axis=0) + 5)) for _ in range(2))
+        place = motif.index[rows] - low
+        grid[tuple(place.T)], known[tuple(place.T)] = values[rows], 1
+        total, count = values[rows].copy(), np.ones(len(rows))
+        for step in _HALF_WINDOW:
+            one, other = tuple((place + step).T), tuple((place - step).T)
+            both = known[one] * known[other]
+            total += both * (grid[one] + grid[other])
+            count += 2 * both
+        enough = count >= 1 + 2 * _LEAST_PAIRS
+        result[rows[enough]] = (values[rows] - total / count)[enough]
     return result
-
-
-def _five(grid: Floats, axis: int) -> Floats:
-    """Sums over five neighbours along an axis."""
-    padded = np.pad(grid, [(2, 2) if i == axis else (0, 0) for i in range(2)])
-    length = grid.shape[axis]
-    return np.asarray(sum(np.take(padded, range(k, k + length), axis=axis) for k in range(5)))
