@@ -56,6 +56,7 @@ def make_app() -> typer.Typer:
         app.command(operation.name, help=operation.description)(_operation_command(operation))
     app.command("info")(_info)
     app.command("doctor")(_doctor)
+    app.command("models")(_models)
     app.command("bench")(_bench)
     return app
 
@@ -134,6 +135,18 @@ def _info(
     from atomseg_app.commands.info import print_info
 
     raise typer.Exit(print_info(files, as_json=as_json))
+
+
+def _models(
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, or its file or folder: its card in full.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """The networks that can be used: what each was trained on, how good it is, its known limits."""
+    from atomseg_app.commands.models import print_models
+
+    raise typer.Exit(print_models(name, as_json=as_json))
 
 
 def _doctor() -> None:
