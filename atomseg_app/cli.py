@@ -18,6 +18,8 @@ import typer
 from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
 from atomseg_app.commands.options import model_options
+from atomseg_app.commands.simulate import simulate
+from atomseg_app.commands.train import train_app
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Operation
 
@@ -58,6 +60,8 @@ def make_app() -> typer.Typer:
     app.command("doctor")(_doctor)
     app.command("models")(_models)
     app.command("bench")(_bench)
+    app.command("simulate")(simulate)
+    app.add_typer(train_app(), name="train")
     return app
 
 

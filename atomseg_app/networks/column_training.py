@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from atomseg_app.networks.columns import CHANNELS, HEAT_PX, Normalisation
+from atomseg_app.operations import Report
 from atomseg_app.simulate.preset import Preset
 from atomseg_app.simulate.simulator import Batch, Simulator
 
@@ -17,6 +18,8 @@ SURE_SNR = 4.0
 """Columns with at least this matched-filter signal-to-noise are to be found."""
 UNSEEN_SNR = 2.0
 """Columns below are taught as absent; between the two the network is not asked."""
+
+_JUDGE, _RANKS_APART = 1_000_003, 7919  # between seeds: of validation, and of the processes' training
 
 _REACH = 3  # pixels round a column in which probability and offsets are taught
 
@@ -137,13 +140,29 @@ def _log_error(picture: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return torch.log(error + 1e-4).mean()
 
 
+def column_seeds(seed: int, processes: int = 1) -> tuple[int, ...]:
+    """Seeds of all pictures of a course: what each process trains on, then what is validated on."""
+    return (*(seed + _RANKS_APART * rank for rank in range(processes)), _JUDGE + seed)
+
+
 class ColumnCourse:
     """The column network's lessons: fresh pictures without end, and a fixed set from another seed to validate on."""
 
-    def __init__(self, preset: Preset, seed: int, device: torch.device, validation: int = 64) -> None:
-        self._simulator = Simulator(preset, seed, device)
+    def __init__(
+        self,
+        preset: Preset,
+        seed: int,
+        device: torch.device,
+        validation: int = 64,
+        *,
+        rank: int = 0,
+        report: Report | None = None,
+    ) -> None:
+        """``rank`` is that of the process, each of which draws its own pictures; validating obeys ``report``."""
+        self._simulator = Simulator(preset, seed + _RANKS_APART * rank, device)
         self._device = device
-        judge = Simulator(preset, 1_000_003 + seed, device, self._simulator.library)
+        self._report = report or Report()
+        judge = Simulator(preset, _JUDGE + seed, device, self._simulator.library)
         self._validation = [targets_of(judge.batch(8)) for _ in range(validation // 8)]
 
     def generators(self) -> dict[str, torch.Generator]:
@@ -158,6 +177,7 @@ class ColumnCourse:
         """Mean loss and its parts on the fixed set, and the gain in decibels of the denoised pictures."""
         totals: dict[str, float] = {}
         for targets in self._validation:
+            self._report.check()
             out, _ = self._run(module, targets)
             loss, parts = column_loss(out, targets)
             denoised = out[:, CHANNELS.index("denoised")].float()

@@ -97,6 +97,11 @@ def atomic_number(element: str) -> int:
         raise UserError(f"{element!r} is not the symbol of an element.") from None
 
 
+def element(number: int) -> str:
+    """Symbol of an element from its atomic number; empty for a number that has none."""
+    return next((symbol for symbol, each in _ATOMIC_NUMBER.items() if each == number), "")
+
+
 def basis_pm(cell: Cell) -> Floats:
     """Cell vectors (3, 3) as rows, a along x and b in the xy plane, from lengths and angles in degrees."""
     a, b, c = cell[:3]

@@ -62,3 +62,6 @@ HARD_SET = Preset(
     boundaries=0.5, wedges=0.5, jittered=0.5, dose=(3.0, 300.0), disordered=0.05, sparse=0.03,
 )  # fmt: skip
 """The mixed hard set that detection is judged on: structures and seeds that no network was trained on."""
+
+PRESETS = {preset.name: preset for preset in (TRAINING, HARD_SET)}
+"""Presets by name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch.nn import functional
@@ -58,7 +59,7 @@ class Simulator:
 
     def __init__(self, preset: Preset, seed: int, device: torch.device, library: Library | None = None) -> None:
         self.preset = preset
-        self.library = (library or pack(projections(preset.held_out))).to(device)
+        self.library = (library or _packed(preset.held_out)).to(device)
         self._draw = Draw(seed, device)
 
     @property
@@ -130,6 +131,12 @@ class Simulator:
             coarse if upsample else 1,
             tuple(self.library.names[i] for i in chosen.tolist()),
         )
+
+
+@cache
+def _packed(held_out: bool) -> Library:
+    """The structures to train on, or those held out; packing takes a second."""
+    return pack(projections(held_out))
 
 
 @dataclass(frozen=True)

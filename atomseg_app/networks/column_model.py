@@ -1,0 +1,176 @@
+"""From settings to a model with its card: training the column network, for the command line and the window alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from atomseg_app import devices
+from atomseg_app.errors import UserError
+from atomseg_app.networks import checkpoint, run_folder
+from atomseg_app.networks.architectures import make_network
+from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training, list_models, user_folder
+from atomseg_app.networks.column_settings import DEFAULT_STEPS, LASTING, NETWORKS, TrainColumns
+from atomseg_app.networks.column_training import ColumnCourse, column_seeds
+from atomseg_app.networks.columns import CHANNELS
+from atomseg_app.networks.store import save_model
+from atomseg_app.networks.training import Plan, train
+from atomseg_app.networks.training_log import convergence, read_log, validations
+from atomseg_app.networks.workers import Workers
+from atomseg_app.operations import Report
+from atomseg_app.simulate import simulator
+from atomseg_app.simulate.crystals import structures
+from atomseg_app.simulate.preset import PRESETS
+
+ARCHITECTURE = "atomseg-columns"
+LICENCE = "GPL-3.0-or-later"
+LIMITS = (
+    "Trained on simulated pictures alone: probe, scan and detector are models, and projection takes the place of "
+    "multiple scattering.",
+    "Columns below a matched-filter signal-to-noise of about 4 are not to be expected.",
+    "Columns nearer to each other than the full width at half maximum of their image are taken as one.",
+)
+_MEANINGS = {
+    "heat": ("Logit of the probability that a column stands here.", ""),
+    "offset_x": ("From the pixel to the column, right.", "px"),
+    "offset_y": ("From the pixel to the column, down.", "px"),
+    "log_sd": ("Logarithm of the standard deviation of the offset, per axis.", "ln px"),
+    "amplitude": ("Height of the column over its background, in units of the normalised input.", ""),
+    "circle": ("Logit of the circular mask.", ""),
+    "gaussian": ("Gaussian mask, 1 at a column.", ""),
+    "denoised": ("The picture without noise, normalised as the input.", ""),
+    "background_free": ("The columns without noise and background, in units of the normalised input.", ""),
+    "super_resolved": ("The same through a probe of half the width.", ""),
+}
+_MOST_STEPS = 100_000_000
+
+
+def train_columns(
+    settings: TrainColumns,
+    folder: Path,
+    report: Report,
+    *,
+    shelf: Path | None = None,
+    resume: bool = False,
+    checkpoint_s: float = 120.0,
+) -> Model:
+    """Train a column network in ``folder`` and save it in ``shelf`` (default: the same folder).
+
+    ``resume`` goes on from the folder's checkpoint. Cancelling keeps the checkpoint and raises Cancelled. Under
+    ``torchrun`` all processes train together and the first one saves. Raises UserError where the folder holds another
+    run, the name is taken, or training diverges.
+    """
+    shelf = shelf or folder
+    _check(settings, folder, shelf, resume=resume)
+    workers = Workers.join()
+    device = devices.choose(settings.device, report)
+    preset = replace(PRESETS[settings.preset], size_px=settings.picture_px)
+    report.log(f"{settings.name}: pictures of preset {settings.preset}, on {report.facts.device}")
+    course = ColumnCourse(preset, settings.seed, device, rank=workers.rank, report=report)
+    module = new_network(settings.network, settings.seed).to(device)
+    if workers.first:
+        if not resume:
+            folder.mkdir(parents=True, exist_ok=True)
+        run_folder.begin(folder, settings, {"device": report.facts.device, "processes": workers.count})
+    train(module, course, plan_of(settings, checkpoint_s), folder, report)
+    if not workers.first:
+        return Model(_card(settings, folder), shelf / f"{settings.name}.json", "file")
+    return save_model(shelf, module.float(), _card(settings, folder), overwrite=resume)
+
+
+def keep_columns(folder: Path, report: Report, *, shelf: Path | None = None) -> Model:
+    """Save the best network so far of a run that was stopped, as :func:`train_columns` does at its end.
+
+    Raises UserError where the folder holds no run, the run no weights yet, or the name is taken.
+    """
+    settings = run_folder.settings_of(folder, TrainColumns)
+    shelf = shelf or folder
+    _check_name(settings.name, shelf, overwrite=False)
+    module = new_network(settings.network, settings.seed)
+    module.load_state_dict(checkpoint.averaged_weights(folder))
+    model = save_model(shelf, module.eval(), _card(settings, folder))
+    report.progress(1.0)
+    return model
+
+
+def new_network(network: str, seed: int) -> nn.Module:
+    """A column network with random weights from a seed, channels last; torch's own random numbers stay as they are."""
+    options = NETWORKS[network]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = make_network(ARCHITECTURE, options)
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def plan_of(settings: TrainColumns, checkpoint_s: float = 120.0) -> Plan:
+    """How long and how: short runs warm up faster, log and validate more often, so that there is something to see."""
+    minutes = settings.minutes or 0.0
+    steps = _MOST_STEPS if minutes else settings.steps or DEFAULT_STEPS
+    quick = 0 < minutes < 120 or (not minutes and steps < 5000)
+    part = 100 if minutes else max(10, steps // 10)
+    return Plan(
+        steps=steps, batch=settings.batch, learning_rate=settings.learning_rate,
+        warmup=min(200, part if not minutes else 20), seed=settings.seed,
+        validate_every=min(part, 500) if quick else 500, patience=settings.patience, checkpoint_s=checkpoint_s,
+        minutes=minutes, log_every=5 if quick else 25,
+    )  # fmt: skip
+
+
+def _check(settings: TrainColumns, folder: Path, shelf: Path, *, resume: bool) -> None:
+    """Refuse what would end hours later, or spoil another run."""
+    there = (folder / checkpoint.CHECKPOINT).exists()
+    if resume and not there:
+        raise UserError(f"{folder} holds no checkpoint to go on from; start without resuming.")
+    if there and not resume:
+        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
+    if resume and (folder / run_folder.RUN).exists():
+        run_folder.same_run(folder, settings, LASTING)
+    _check_name(settings.name, shelf, overwrite=resume)
+
+
+def _check_name(name: str, shelf: Path, *, overwrite: bool) -> None:
+    """Raise UserError where saving a model of that name would be refused."""
+    if not overwrite and any((shelf / f"{name}.{ending}").exists() for ending in ("json", "safetensors")):
+        raise UserError(f"There is already a model {name!r} in {shelf}; choose another name.")
+    if shelf.resolve() == user_folder().resolve() and name in {
+        m.card.name for m in list_models() if m.origin == "bundled"
+    }:
+        raise UserError(f"A model that comes with the program is named {name!r}; choose another name.")
+
+
+def _card(settings: TrainColumns, folder: Path) -> ModelCard:
+    """Card of the network that the run of a folder has given, from what the run noted."""
+    entries, facts = read_log(folder), run_folder.facts_of(folder)
+    found = validations(entries)
+    best_step, best = min(found, key=lambda each: each[1]["loss"], default=(0, {}))
+    progress = checkpoint.read_progress(folder) or checkpoint.Progress()
+    converged, note = convergence(entries)
+    preset = PRESETS[settings.preset]
+    figures: dict[str, Any] = {f"validation {name.replace('_', ' ')}": round(value, 5) for name, value in best.items()}
+    if best:
+        figures["validation of step"] = best_step
+    return ModelCard(
+        name=settings.name,
+        title=f"Columns, {settings.network} network, {settings.preset} pictures",
+        task="columns",
+        architecture=Architecture(name=ARCHITECTURE, options=_plain_options(settings.network)),
+        input=Input(normalisation="mean-and-sd", column_sigma_px=preset.sigma_px),
+        outputs=tuple(Output(name=name, meaning=_MEANINGS[name][0], unit=_MEANINGS[name][1]) for name in CHANNELS),
+        training=Training(
+            preset=settings.preset, simulator_version=str(simulator.VERSION),
+            seeds=column_seeds(settings.seed, int(facts.get("processes", 1))),
+            held_out=() if preset.held_out else tuple(one.name for one in structures() if one.held_out),
+            steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
+            hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
+        ),
+        figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
+    )  # fmt: skip
+
+
+def _plain_options(network: str) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in NETWORKS[network].items()}
