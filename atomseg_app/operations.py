@@ -20,7 +20,7 @@ from atomseg_app import __version__
 from atomseg_app.data import Array, Data, Step
 from atomseg_app.errors import Cancelled, UserError
 
-DECLARATIONS = ("atomseg_app.atoms.operations",)
+DECLARATIONS = ("atomseg_app.atoms.operations", "atomseg_app.atoms.physics_operations")
 """Modules whose import registers operations."""
 
 

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from atomseg_app.atoms.lattice import STEPS, Floats, Grain, Ints, Lattice, positions_of
 from atomseg_app.atoms.sublattices import Motif, motifs_of, primitive, split_by_superlattice
 from atomseg_app.atoms.translations import local_vectors, reduced
-from atomseg_app.atoms.weighted import fit_cells, local_gradients
+from atomseg_app.atoms.weighted import fit_cells, local_map
 from atomseg_app.data import Columns
 from atomseg_app.operations import Report
 
@@ -218,7 +218,7 @@ def _most_common(xy: Floats, links: _Links, vectors: Floats) -> tuple[Floats, np
     are turned by less come apart.
     """
     ideal = STEPS @ vectors
-    gradient, _ = local_gradients(xy, links.steps, ideal, np.ones_like(xy))
+    gradient = local_map(xy, np.arange(len(xy)), links.steps, ideal, np.ones_like(xy), order=1).gradient
     flat = gradient.reshape(-1, 4)
     known = np.flatnonzero(np.isfinite(flat).all(axis=1))
     if not len(known):

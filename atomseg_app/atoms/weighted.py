@@ -12,6 +12,9 @@ Ints = npt.NDArray[np.int64]
 
 _HUBER = 1.5
 _ROUNDS = 6
+_CHUNK = 4096
+_LEAST_INFORMATION = 0.02
+"""Smallest eigenvalue of the information of a local polynomial on offsets within 1, for columns of weight 1."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +64,47 @@ def fit_cells(xy: Floats, err: Floats, index: Ints, group: Ints) -> Cells:
     return Cells(solution[:2], errors, solution[2:], residuals)
 
 
-def local_gradients(xy: Floats, rows: Ints, ideal: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Affine map F (n, 2, 2) from ideal offsets (m, 2) to positions of neighbours ``rows`` (n, m; -1 missing).
-
-    ``weight`` (k, 2) is that of each column's x and y. Each centre has its own origin: x_j = c + F p_j. Also the
-    inverse information (n, 2, 2, 2) for each axis, the covariance of the two elements of F in its row for weights that
-    are inverse variances; NaN where the neighbours there are do not span the plane.
+@dataclass(frozen=True)
+class LocalMap:
+    """Gradient F (n, 2, 2) of positions against ideal offsets at each centre, ``covariance`` (n, 2, 2, 2) of its row
+    for each axis, weighted sum of squares ``misfit`` (n, 2) and the numbers free in it (n,); NaN where not determined.
     """
+
+    gradient: Floats
+    covariance: Floats
+    misfit: Floats
+    free: Ints
+
+
+def local_map(xy: Floats, centres: Ints, rows: Ints, ideal: Floats, weight: Floats, *, order: int) -> LocalMap:
+    """Polynomial of an order through the neighbours ``rows`` (n, m; -1 missing) of ``centres`` (n,); slope there.
+
+    Neighbour j at the ideal offset p_j (m, 2) is at x_j = c + F p_j + higher terms; ``weight`` (k, 2) is the inverse
+    variance of each column's x and y. With odd orders terms beyond the first make the slope less blurred.
+    """
+    scale = float(np.abs(ideal).max()) or 1.0
+    u, v = (ideal / scale).T
+    powers = [(i, total - i) for total in range(order + 1) for i in range(total, -1, -1)]
+    design = np.stack([u**i * v**j for i, j in powers], axis=1)
+    n, terms = len(rows), len(powers)
+    gradient, covariance = np.full((n, 2, 2), np.nan), np.full((n, 2, 2, 2), np.nan)
+    misfit = np.full((n, 2), np.nan)
     there = rows >= 0
-    gradient = np.full((len(rows), 2, 2), np.nan)
-    covariance = np.full((len(rows), 2, 2, 2), np.nan)
-    for axis in range(2):
-        w = np.where(there, weight[rows, axis], 0.0)
-        total = w.sum(axis=1)
-        some = np.maximum(total, 1e-300)
-        offsets = ideal[None] - ((w @ ideal) / some[:, None])[:, None]
-        value = np.where(there, xy[rows, axis], 0.0)
-        value = np.where(there, value - ((w * value).sum(axis=1) / some)[:, None], 0.0)
-        information = np.einsum("nm,nmi,nmj->nij", w, offsets, offsets)
-        moment = np.einsum("nm,nmi,nm->ni", w, offsets, value)
-        spread = np.trace(information, axis1=1, axis2=2)
-        good = np.linalg.det(information) > 1e-3 * spread**2 / 4
-        good &= np.count_nonzero(there, axis=1) >= 4
-        inverse = np.linalg.inv(information[good])
-        covariance[good, axis] = inverse
-        gradient[good, axis] = np.einsum("nij,nj->ni", inverse, moment[good])
-    return gradient, covariance
+    counts = np.count_nonzero(there, axis=1)
+    for start in range(0, n, _CHUNK):
+        part = np.flatnonzero(counts[start : start + _CHUNK] > terms) + start
+        for axis in range(2):
+            w = np.where(there[part], weight[rows[part], axis], 0.0)
+            w_mean = w.sum(axis=1) / np.maximum(counts[part], 1)
+            value = np.where(there[part], xy[rows[part], axis] - xy[centres[part], axis][:, None], 0.0)
+            information = np.einsum("nm,mi,mj->nij", w, design, design, optimize=True)
+            alone = np.linalg.eigvalsh(information / w_mean[:, None, None])[:, 0]
+            good = alone > _LEAST_INFORMATION
+            inverse = np.linalg.inv(information[good])
+            solution = np.einsum("nij,nm,mj,nm->ni", inverse, w[good], design, value[good], optimize=True)
+            some = part[good]
+            gradient[some, axis] = solution[:, 1:3] / scale
+            covariance[some, axis] = inverse[:, 1:3, 1:3] / scale**2
+            misfit[some, axis] = (w[good] * (value[good] - solution @ design.T) ** 2).sum(axis=1)
+    gradient[np.isnan(gradient).any(axis=(1, 2))] = np.nan
+    return LocalMap(gradient, covariance, misfit, counts - terms)
