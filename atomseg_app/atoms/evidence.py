@@ -44,7 +44,10 @@ class Resolved:
 def resolve(
     fit: Fit, probability: Floats, false_alarms: float, core: tuple[float, float, float, float], report: Report
 ) -> Resolved:
-    """Fit with as many columns as the image supports; columns are added only in ``core`` (left, top, right, bottom)."""
+    """Fit with as many columns as the image supports; columns are added only in ``core`` (left, top, right, bottom).
+
+    Where it changed anything it is roughly at rest.
+    """
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
     excess = precision.excess_power(found.fit)
     judge, found = Judge.of(excess, false_alarms, core), replace(found, excess=excess)
@@ -57,7 +60,7 @@ def resolve(
     if found is start:
         return found
     fit = found.fit
-    return replace(found, fit=descend(fit.problem, fit.at, fit.noise, report.part(0.8, 1.0)))
+    return replace(found, fit=descend(fit.problem, fit.at, fit.noise, report.part(0.8, 1.0), roughly=True))
 
 
 def _as_pairs(found: Resolved, report: Report) -> Resolved:

@@ -10,13 +10,14 @@ import torch
 from scipy.spatial import cKDTree
 
 from atomseg_app import devices
-from atomseg_app.atoms import evidence, measured, model, refine, scanlines
+from atomseg_app.atoms import evidence, measured, refine, scanlines
 from atomseg_app.atoms.background import burnt_in
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.detect import detect
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
 from atomseg_app.atoms.problem import Prior, Problem, Scene
 from atomseg_app.atoms.tiles import Tile, run_tiles, tiles_of
+from atomseg_app.atoms.working_scale import WorkingScale
 from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, as_dtype, column_table
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
@@ -142,20 +143,21 @@ def _in_array(
     labels = burnt_in(scene.data.cpu().numpy(), _LABEL_SIGMA * sigma)
     if labels is not None:
         scene = scene.without(labels)
-    start = model.ColumnState(
-        candidates.x_px[once],
-        candidates.y_px[once],
-        candidates.amplitude[once] / scene.scale,
-        model.round_root(np.full(len(once), sigma)),
-    )
+    work = WorkingScale.of(sigma)
+    amplitude = candidates.amplitude[once] / scene.scale
+    start = work.columns(candidates.x_px[once], candidates.y_px[once], amplitude, sigma)
     spacing = candidates.spacing_px if np.isfinite(candidates.spacing_px) else _SPACING_SIGMA * sigma
-    fit = refine.fit(scene, start, spacing, report.part(0.4, 0.7), free=parameters.shape == "free")
+    free = parameters.shape == "free"
+    fit = refine.fit(work.scene(scene), start, spacing / work.factor, report.part(0.4, 0.7), free=free)
     found = evidence.Resolved(fit, candidates.probability[once])
     if parameters.split:
-        found = evidence.resolve(fit, found.probability, parameters.false_alarms, core, report.part(0.7, 0.9))
-    straight = scanlines.straighten(found.fit, report.part(0.9, 1.0))
-    excess = found.excess if straight.fit is found.fit else None
-    table = measured.table_of(straight.fit, found.probability, straight.widening, excess)
+        wanted = work.core(core)
+        found = evidence.resolve(fit, found.probability, parameters.false_alarms, wanted, report.part(0.7, 0.85))
+    fit = work.in_file(found.fit, scene, report.part(0.85, 0.9))
+    straight = scanlines.straighten(fit, report.part(0.9, 1.0))
+    final = straight.fit if straight.fit is not fit else refine.rested(fit, report.part(0.9, 1.0))
+    excess = found.excess if final is found.fit else None
+    table = measured.table_of(final, found.probability, straight.widening, excess)
     # A column whose centre is outside only served to explain its tail.
     return table[measured.depth_px(table, scene.shape) >= -0.5]
 

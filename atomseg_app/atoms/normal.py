@@ -6,6 +6,7 @@ three of ``S`` where it is free); the background's coefficients; the three of a 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,6 +91,12 @@ class Normal:
 
     def __init__(self, layout: Layout, matrix: sp.csr_matrix, gradient: Floats) -> None:
         self.layout, self.matrix, self.gradient = layout, matrix, gradient
+
+    def with_gradient(self, gradient: Floats) -> Normal:
+        """The same information with another gradient."""
+        other = copy(self)
+        other.gradient = gradient
+        return other
 
     def solve(self, damping: float, columns: npt.ArrayLike = 0.0) -> Floats:
         """Damped step (count,): (F + damping·diag F) step = gradient; ``columns`` (n,) is added for each column."""
@@ -223,15 +230,10 @@ def assemble(
     n, k, first = layout.columns, layout.own, layout.first_node
     c = model.coefficients(state, unit)
     t = layout.projection
-    gradient6 = (c @ model.moment_vector(moments[0])[..., None])[..., 0]
     own6 = c @ model.moment_matrix(moments[2]) @ np.swapaxes(c, 1, 2)
     one, two, pair6 = pairs
     node_index, taylor = background.near(state.x, state.y, unit)
     cross6 = c @ model.moment_matrix(moments[1]) @ taylor  # (n, 6, 16)
-
-    gradient = np.zeros(layout.count)
-    gradient[:first] = (gradient6 @ t).ravel()
-    gradient[first : first + layout.nodes] = node_gradient.ravel()
 
     base = np.arange(n) * k
     span = np.arange(k)
@@ -251,7 +253,6 @@ def assemble(
     values += [cross.ravel(), cross.ravel()]
     if not layout.free:
         g = _COMMON
-        gradient[-3:] = gradient6.sum(axis=0) @ g
         common = own6 @ g  # (n, 6, 3): what moves column i against the common shape
         np.add.at(common, one, pair6 @ g)
         np.add.at(common, two, np.swapaxes(pair6, 1, 2) @ g)
@@ -271,7 +272,19 @@ def assemble(
     cols.append(nodes.col + first)
     values.append(nodes.data)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
+    gradient = gradient_of(layout, c, moments[0], node_gradient)
     return Normal(layout, sp.csr_matrix(entries, shape=(layout.count,) * 2), gradient)
+
+
+def gradient_of(layout: Layout, coefficients: Floats, score_moments: Floats, node_gradient: Floats) -> Floats:
+    """Gradient (count,) from the columns' derivatives (n, 6, 6), the moments of the score and the background's part."""
+    of_columns = (coefficients @ model.moment_vector(score_moments)[..., None])[..., 0]
+    gradient = np.zeros(layout.count)
+    layout.columns_of(gradient)[:] = of_columns @ layout.projection
+    layout.nodes_of(gradient)[:] = node_gradient.ravel()
+    if layout.common:
+        gradient[-3:] = of_columns.sum(axis=0) @ _COMMON
+    return gradient
 
 
 def _rows(base: Ints, span: Ints, k: int) -> Ints:

@@ -80,15 +80,20 @@ class Prior:
         """Normal equations with this prior."""
         layout = equations.layout
         information = np.zeros(layout.count)
-        gradient = equations.gradient.copy()
         layout.own_of(information)[:] = 1 / self.own_sd**2
-        layout.own_of(gradient)[:] -= at.own / self.own_sd**2
         if layout.common:
             information[-3:] = 1 / self.common_sd**2
-            gradient[-3:] -= at.common / self.common_sd**2
         matrix = equations.matrix.copy()
         matrix.setdiag(matrix.diagonal() + information)
-        return normal.Normal(layout, matrix, gradient)
+        return normal.Normal(layout, matrix, self.pulled(equations.gradient, layout, at))
+
+    def pulled(self, gradient: Floats, layout: normal.Layout, at: Point) -> Floats:
+        """Gradient (count,) with this prior's part."""
+        gradient = gradient.copy()
+        layout.own_of(gradient)[:] -= at.own / self.own_sd**2
+        if layout.common:
+            gradient[-3:] -= at.common / self.common_sd**2
+        return gradient
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,7 @@ class Problem:
         return self.valid / noise.variance(at.image)
 
     def misfit(self, at: Point, weight: torch.Tensor) -> float:
-        """What a step lowers: weighted squared residuals, departure of shapes from the prior, roughness of background."""
+        """What a step lowers: weighted squared residuals, shapes off their prior, roughness of the background."""
         residual = self.scene.data - at.image
         nodes = at.coefficients.ravel()
         rough = float(nodes @ (self.background.roughness @ nodes)) * _ROUGHNESS * self.background.mean_gram(weight)
@@ -177,10 +182,22 @@ class Problem:
         pairs = (one, two, self.renderer.pair_information(padded, state, one, two))
         gram = self.background.gram(weight)
         rough = self.background.roughness * (_ROUGHNESS * self.background.mean_gram(weight))
-        pull = (rough @ at.coefficients.ravel()).reshape(self.background.shape)
         layout = normal.Layout(len(state), self.background.count, self.free)
-        nodes = (self.background.adjoint(score) - pull, gram + rough)
+        nodes = (self._node_gradient(at, score, weight), gram + rough)
         return self.prior.added(normal.assemble(layout, state, self.sigma, moments, pairs, self.background, nodes), at)
+
+    def _node_gradient(self, at: Point, score: torch.Tensor, weight: torch.Tensor) -> Floats:
+        stiffness = _ROUGHNESS * self.background.mean_gram(weight)
+        pull = stiffness * (self.background.roughness @ at.coefficients.ravel())
+        return np.asarray(self.background.adjoint(score) - pull.reshape(self.background.shape))
+
+    def with_new_gradient(self, equations: normal.Normal, at: Point, weight: torch.Tensor) -> normal.Normal:
+        """Normal equations at a point near the one that the information of ``equations`` is for, with its weights."""
+        score, layout = (self.scene.data - at.image) * weight, equations.layout
+        moments = self.renderer.moments(self.renderer.padded(score), at.state, 2)
+        derivatives = model.coefficients(at.state, self.sigma)
+        gradient = normal.gradient_of(layout, derivatives, moments, self._node_gradient(at, score, weight))
+        return equations.with_gradient(self.prior.pulled(gradient, layout, at))
 
     def stepped(self, at: Point, equations: normal.Normal, step: Floats) -> tuple[Point, Floats]:
         """The point after a step in the unknowns, and how each column moved in x and y in its error bars (n, 2).

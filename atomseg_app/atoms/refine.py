@@ -27,6 +27,7 @@ MAX_STEPS = 16
 _LEAST_GAIN = 0.1  # of chi-square: less is one column moving by a third of its error bar
 LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
 _MOST_DAMPING = 1e3
+_NEAR = 0.15  # of the error bar, on average: columns that move no more keep their Fisher information
 _ROUGHLY = 0.1  # of the error bar, on average, or
 _ROUGH_GAIN = 1.0  # of chi-square are enough where another descent follows
 _FEW = 0.5  # of the columns: when so few still move they are fitted by themselves,
@@ -90,6 +91,11 @@ def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Repor
     return descend(problem, found.at, found.noise, report.part(0.5, 1.0), known=False)
 
 
+def rested(fit: Fit, report: Report) -> Fit:
+    """The fit at rest: itself where it is."""
+    return fit if fit.moved.max(initial=0) < _TOLERANCE else descend(fit.problem, fit.at, fit.noise, report)
+
+
 def _width_spread(found: Fit) -> float:
     """Standard deviation of the columns' true log-widths, by moments of what a fit without prior would give."""
     known = 1 / found.problem.prior.own_sd**2
@@ -111,12 +117,17 @@ def descend(
     """
     scene = problem.scene
     known, fresh_noise, noise = known and noise is not None, noise is None, noise or _START_NOISE
-    damping, swing, rounds = 1e-2, np.zeros(len(at.state)), 0
+    damping, swing, rounds, renewed = 1e-2, np.zeros(len(at.state)), 0, True
     moved = np.full((len(at.state), 2), np.inf)
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
-        weight, last = problem.weight(at, noise), moved
-        equations, before = problem.normal_equations(at, weight), problem.misfit(at, weight)
+        last = moved
+        if renewed or np.abs(moved).max(axis=1, initial=0).mean() > _NEAR:  # always in the first step
+            weight, renewed = problem.weight(at, noise), False
+            equations = problem.normal_equations(at, weight)
+        else:
+            equations = problem.with_new_gradient(equations, at, weight)
+        before = problem.misfit(at, weight)
         trial, moved, gain = _bettered(problem, at, equations, weight, before, damping, swing)
         if gain < -_LEAST_GAIN:
             damping *= 10
@@ -137,7 +148,7 @@ def descend(
             fresh = estimate(scene.data - at.image, at.image, scene.valid)
             if resting and not early and (roughly or noise.agrees(fresh, at.image)):
                 break
-            noise = fresh
+            noise, renewed = fresh, True
         if not early and not resting and len(moving) < _FEW * len(moved):
             at = settled(problem, at, weight, equations, moving, damping, _TOLERANCE)
             rounds += 1
