@@ -126,12 +126,18 @@ class Normal:
         damped = own.copy()
         damped[:, index, index] += diagonal[:first].reshape(n, k) + 1e-12 * own[:, index, index]
         inverse = np.linalg.inv(damped)
-        rest = splu(matrix[first:, first:].tocsc())
+        rest = splu(
+            matrix[first:, first:].tocsc(),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
 
         def precondition(r: Floats) -> Floats:
             z = np.empty_like(r)
             z[:first] = (inverse @ r[:first].reshape(n, k, -1)).reshape(first, -1)
-            z[first:] = rest.solve(r[first:])
+            for side in range(r.shape[1]):  # all at once would be left to threads that here cost more than they do
+                z[first:, side] = rest.solve(r[first:, side])
             return z
 
         x = np.zeros_like(rhs)

@@ -83,15 +83,18 @@ class Background:
         bx = self._tensor(self._x.matrix((np.arange(coarse.shape[1]) + 0.5) * size - 0.5))
         ny, nx = self.shape
         rows, cols, values = [], [], []
-        for ox in range(-3, 4):
-            x0 = np.arange(max(0, -ox), min(nx, nx - ox))
+        for ox in range(4):
+            x0 = np.arange(nx - ox)
             along_x = coarse @ (bx[:, x0] * bx[:, x0 + ox])  # (coarse y, x0)
-            for oy in range(-3, 4):
+            for oy in range(-3 if ox else 0, 4):
                 y0 = np.arange(max(0, -oy), min(ny, ny - oy))
                 block = (by[:, y0] * by[:, y0 + oy]).T @ along_x
-                rows.append((y0[:, None] * nx + x0).ravel())
-                cols.append(((y0 + oy)[:, None] * nx + x0 + ox).ravel())
-                values.append(block.cpu().numpy().astype(np.float64).ravel())
+                one, two = (y0[:, None] * nx + x0).ravel(), ((y0 + oy)[:, None] * nx + x0 + ox).ravel()
+                value = block.cpu().numpy().astype(np.float64).ravel()
+                for row, col in ((one, two), (two, one)) if ox or oy else ((one, two),):
+                    rows.append(row)
+                    cols.append(col)
+                    values.append(value)
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
         return sp.csr_matrix(entries, shape=(self.count, self.count))
 
