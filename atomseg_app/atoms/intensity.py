@@ -86,41 +86,44 @@ def fit_amplitudes(
     spacing_px: float,
     report: Report,
     *,
+    group: npt.NDArray[np.integer] | None = None,
     sites_xy_px: Floats | None = None,
-    sites_sublattice: npt.NDArray[np.integer] | None = None,
+    sites_group: npt.NDArray[np.integer] | None = None,
     device: torch.device | None = None,
 ) -> Amplitudes:
     """Amplitudes of the columns of a table (n,), then of sites (m, 2), in an image (y, x), all at once.
 
-    Sites take the shape of their sublattice (m,), or that of all columns. Raises Cancelled.
+    Columns of a group (n,), the sublattice where not given, have one shape; sites take that of their group (m,), or
+    that of all columns. Raises Cancelled.
     """
     scene = Scene.of(values, device or torch.device("cpu"))
-    state = common_shapes(measured.state_of(table, scene), table["sublattice"], table["flag"] != FLAG_NOT_CONVERGED)
+    group = table["sublattice"] if group is None else group
+    state = common_shapes(measured.state_of(table, scene), group, table["flag"] != FLAG_NOT_CONVERGED)
     if sites_xy_px is not None and len(sites_xy_px):
-        labels = np.full(len(sites_xy_px), -1) if sites_sublattice is None else sites_sublattice
-        state = state.joined(_at_sites(state, table["sublattice"], sites_xy_px, labels))
+        labels = np.full(len(sites_xy_px), -1) if sites_group is None else sites_group
+        state = state.joined(_at_sites(state, group, sites_xy_px, labels))
     problem = Problem(scene, float(np.median(state.sigma)), spacing_px, Prior(_SHAPE_SD, _SHAPE_SD))
     return _descend(problem, problem.start(state), report)
 
 
 def common_shapes(
-    state: model.ColumnState, sublattice: npt.NDArray[np.integer], sound: npt.NDArray[np.bool_]
+    state: model.ColumnState, group: npt.NDArray[np.integer], sound: npt.NDArray[np.bool_]
 ) -> model.ColumnState:
-    """The same columns, each with the median shape of the sound ones of its sublattice."""
+    """The same columns, each with the median shape of the sound ones of its group (n,)."""
     root = state.root.copy()
-    for label in np.unique(sublattice):
-        rows = sublattice == label
+    for label in np.unique(group):
+        rows = group == label
         asked = rows & sound if (rows & sound).any() else rows
         root[rows] = np.median(state.root[asked], axis=0)
     return replace(state, root=root)
 
 
 def _at_sites(
-    state: model.ColumnState, sublattice: npt.NDArray[np.integer], xy_px: Floats, labels: npt.NDArray[np.integer]
+    state: model.ColumnState, group: npt.NDArray[np.integer], xy_px: Floats, labels: npt.NDArray[np.integer]
 ) -> model.ColumnState:
-    """Columns of no amplitude at given places, with the shape of their sublattice."""
+    """Columns of no amplitude at given places, with the shape of their group (m,)."""
     typical = np.median(state.root, axis=0)
-    shape = {int(label): state.root[np.flatnonzero(sublattice == label)[0]] for label in np.unique(sublattice)}
+    shape = {int(label): state.root[np.flatnonzero(group == label)[0]] for label in np.unique(group)}
     root = np.array([shape.get(int(label), typical) for label in labels])
     return model.ColumnState(xy_px[:, 0].copy(), xy_px[:, 1].copy(), np.zeros(len(xy_px)), root)
 

@@ -26,7 +26,6 @@ _TUNING = 4.685  # Tukey's biweight: 95 % efficient for normal values
 _CLIP = 2.5
 _WIDE_CLIP = 3.3
 _MOST_OUTLIERS = 0.35  # of a group
-_OUTLIER_CHANCE = 0.05  # that one of a group without any is taken for one
 _ROWS_PER_TERM = 8
 _ROUNDS = 12
 _REWEIGHTED = 5
@@ -63,12 +62,19 @@ def two_sided(score: Floats, freedom: Floats) -> Floats:
 
 
 def departures(
-    xy_px: Floats, value: Floats, error: Floats, group: Ints, member: Bools, judged: Bools | None = None
+    xy_px: Floats,
+    value: Floats,
+    error: Floats,
+    group: Ints,
+    member: Bools,
+    judged: Bools | None = None,
+    chance: float = 0.002,
 ) -> Departures:
     """Departure of values (n,) with error bars (n,) at positions (n, 2) from their group's local level.
 
     Only ``member`` rows say what is usual; all ``judged`` rows are compared (members where None). Groups with fewer
-    than :data:`LEAST_MEMBERS` members, and rows of group -1, are not judged.
+    than :data:`LEAST_MEMBERS` members, and rows of group -1, are not judged. ``chance`` is the p-value below which a
+    member is no longer taken to be usual.
     """
     judged = member if judged is None else judged
     out = Departures(*(np.full(len(value), np.nan) for _ in range(6)))
@@ -76,14 +82,14 @@ def departures(
         rows = np.flatnonzero((group == label) & (member | judged))
         inside = member[rows]
         if inside.sum() >= LEAST_MEMBERS:
-            found = _in_group(xy_px[rows], value[rows], error[rows], inside)
+            found = _in_group(xy_px[rows], value[rows], error[rows], inside, chance)
             kept = judged[rows]
             for name in ("expected", "error", "scatter", "freedom", "score", "p_value"):
                 getattr(out, name)[rows[kept]] = getattr(found, name)[kept]
     return out
 
 
-def _in_group(xy_px: Floats, value: Floats, error: Floats, member: Bools) -> Departures:
+def _in_group(xy_px: Floats, value: Floats, error: Floats, member: Bools, chance: float) -> Departures:
     """Departures in one group, in the window that predicts its members best."""
     best: tuple[float, Floats, Floats, float] | None = None
     count = int(member.sum())
@@ -109,7 +115,7 @@ def _in_group(xy_px: Floats, value: Floats, error: Floats, member: Bools) -> Dep
         return np.asarray(np.sqrt(np.maximum(variance, np.finfo(float).tiny)))
 
     rough = _own_scatter(lambda share: _clipped_sd((departure / total(share))[member]), departure, level)
-    kept = np.flatnonzero(member)[_usual((departure / total(rough))[member], used, rough == 0)]
+    kept = np.flatnonzero(member)[_usual((departure / total(rough))[member], used, chance, rough == 0)]
     share = _own_scatter(lambda share: float(np.sqrt(np.mean((departure / total(share))[kept] ** 2))), departure, level)
     scatter = share * level
     freedom = np.full(len(value), max(len(kept) - used, 1.0) if share > 0 else np.inf)
@@ -117,7 +123,7 @@ def _in_group(xy_px: Floats, value: Floats, error: Floats, member: Bools) -> Dep
     return Departures(expected, total(share), scatter, freedom, score, two_sided(score, freedom))
 
 
-def _usual(standing: Floats, terms: float, known: bool) -> Ints:
+def _usual(standing: Floats, terms: float, chance: float, known: bool) -> Ints:
     """Rows of standardised departures (n,) without outliers by Rosner's test (Technometrics 25, 165, 1983).
 
     Each of the largest is asked against the scatter of all smaller ones; so one does not hide another. The scatter is
@@ -130,8 +136,7 @@ def _usual(standing: Floats, terms: float, known: bool) -> Ints:
     rest = (squares.sum() - np.cumsum(squares)) / np.arange(count - 1, -1, -1).clip(1)
     spread = np.sqrt(np.maximum(rest[:most], 1.0 if known else 0.0))
     freedom = np.where(known, np.inf, np.arange(count - 1, count - 1 - most, -1) - terms)
-    chance = two_sided(np.sqrt(squares[:most]) / np.maximum(spread, 1e-300), freedom)
-    unusual = np.flatnonzero(chance * (count - np.arange(most)) < _OUTLIER_CHANCE)
+    unusual = np.flatnonzero(two_sided(np.sqrt(squares[:most]) / np.maximum(spread, 1e-300), freedom) < chance)
     return order[unusual[-1] + 1 :] if len(unusual) else order
 
 

@@ -1,0 +1,111 @@
+"""Places of a lattice where no column was found, and which places lie inside a crystal rather than at its rim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from atomseg_app.atoms.lattice import STEPS, Floats, Ints, Lattice
+
+Bools = npt.NDArray[np.bool_]
+
+_SAME_PLACE = 0.3  # of the shorter lattice vector: predictions of one site
+_TAKEN = 0.35  # of the nearest-neighbour distance: a column so near stands for the site, displaced
+_LEAST_WITNESSES = 3  # columns one step away that miss a neighbour at the site
+_ROUND = 1.5  # longer lattice vectors, round a place, in which its surroundings are looked at
+WIDEST_GAP_DEG = 140.0  # without a column, seen from inside a crystal; from a straight facet it is 180
+
+
+@dataclass(frozen=True, eq=False)
+class VacantSites:
+    """Arrays (m,): positions (m, 2) in square pixels and their errors (m, 2), grain, sublattice."""
+
+    xy: Floats
+    err: Floats
+    grain: Ints
+    site: Ints
+
+    def __len__(self) -> int:
+        return len(self.grain)
+
+    def take(self, index: npt.ArrayLike) -> VacantSites:
+        """Sites at an index or mask."""
+        i = np.asarray(index)
+        return VacantSites(self.xy[i], self.err[i], self.grain[i], self.site[i])
+
+
+def vacant_sites(lattice: Lattice, shape: tuple[float, float], margin: float) -> VacantSites:
+    """Sites inside the crystals, ``margin`` from the border of an image of ``shape`` (y, x) in square pixels, at which
+    at least three neighbours of the same sublattice miss a column.
+
+    Each neighbour says where it should be by its lattice vectors, so that bending and dislocations do no harm.
+    """
+    parts = [
+        _of_sublattice(lattice, number, site)
+        for number, grain in enumerate(lattice.grains)
+        for site in range(len(grain.sites))
+    ]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return VacantSites(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    sites = VacantSites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("xy", "err", "grain", "site")))
+    x, y = sites.xy.T
+    deep = (x >= margin) & (y >= margin) & (x <= shape[1] - 1 - margin) & (y <= shape[0] - 1 - margin)
+    nearest = cKDTree(lattice.xy).query(sites.xy)[0]
+    free = nearest > _TAKEN * float(np.median(cKDTree(lattice.xy).query(lattice.xy, 2)[0][:, 1]))
+    sites = sites.take(deep & free)
+    return sites.take(enclosed(lattice, sites.xy, sites.grain, shape))
+
+
+def _of_sublattice(lattice: Lattice, number: int, site: int) -> VacantSites:
+    """Sites of one sublattice that its columns miss, wherever they lie."""
+    rows = lattice.rows(number, site)
+    vectors = lattice.grains[number].vectors_px
+    start, direction = np.nonzero(lattice.steps[rows] < 0)
+    said = lattice.xy[rows[start]] + STEPS[direction] @ vectors
+    if not len(said):
+        return VacantSites(said, said, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    pairs = cKDTree(said).query_pairs(_SAME_PLACE * float(np.hypot(*vectors.T).min()), output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(said),) * 2)
+    count, place = connected_components(graph, directed=False)
+    witnesses = np.bincount(place, minlength=count)
+    xy = np.stack([np.bincount(place, said[:, axis], count) for axis in (0, 1)], axis=1) / witnesses[:, None]
+    square = np.stack([np.bincount(place, (said[:, axis] - xy[place, axis]) ** 2, count) for axis in (0, 1)], axis=1)
+    err = np.sqrt(square / np.maximum(witnesses - 1, 1)[:, None] / witnesses[:, None])
+    asked = witnesses >= _LEAST_WITNESSES
+    many = int(asked.sum())
+    return VacantSites(xy[asked], err[asked], np.full(many, number), np.full(many, site))
+
+
+def enclosed(lattice: Lattice, xy: Floats, grain: Ints, shape: tuple[float, float]) -> Bools:
+    """Whether places (m, 2) have columns of their grain (m,) all round, but where the image ends.
+
+    ``shape`` (y, x) in square pixels. A gap that points out of the image within a lattice vector counts as filled:
+    the crystal goes on there if it does on both sides.
+    """
+    result = np.zeros(len(xy), bool)
+    for number in np.unique(grain[grain >= 0]):
+        reach = _ROUND * float(np.hypot(*lattice.grains[number].vectors_px.T).max())
+        columns = lattice.xy[lattice.rows(int(number))]
+        tree = cKDTree(columns)
+        for place in np.flatnonzero(grain == number):
+            near = columns[tree.query_ball_point(xy[place], reach)] - xy[place]
+            near = near[np.hypot(*near.T) > 1e-6 * reach]
+            result[place] = len(near) > 2 and _closed(xy[place], near, reach, shape)
+    return result
+
+
+def _closed(place: Floats, near: Floats, reach: float, shape: tuple[float, float]) -> bool:
+    """Whether offsets (k, 2) of columns, and the border of the image, leave no wide gap round a place (2,)."""
+    angle = np.arctan2(near[:, 1], near[:, 0])
+    rim = np.linspace(-np.pi, np.pi, 72, endpoint=False)
+    at = place + reach / _ROUND * np.stack([np.cos(rim), np.sin(rim)], axis=1)
+    outside = (at < 0).any(axis=1) | (at[:, 0] > shape[1] - 1) | (at[:, 1] > shape[0] - 1)
+    angle = np.sort(np.concatenate([angle, rim[outside]]))
+    gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
+    return bool(gaps.max() < np.deg2rad(WIDEST_GAP_DEG))
