@@ -2,6 +2,7 @@
 
 ``atomseg bench columns`` prints them all, and the figures of detection after them. The peer is atomap, from this
 environment or from the one whose Python the variable ``ATOMSEG_PEER_PYTHON`` names; without it its columns stay empty.
+Where the variable ``ATOMSEG_FIGURES`` names a folder, the cost is drawn there as ``columns_cost.png``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +24,7 @@ from atomseg_app import operations
 from atomseg_app.atoms.bound import position_bound
 from atomseg_app.atoms.operations import FIND_COLUMNS
 from atomseg_app.benchmarks import detection
+from atomseg_app.benchmarks.plot import Curve, write_log_log
 from atomseg_app.benchmarks.spacings import scatter, translations
 from atomseg_app.benchmarks.table import print_table
 from atomseg_app.data import FLAG_EDGE, Array, Columns, Image
@@ -30,6 +33,7 @@ from atomseg_app.simulate.columns import Floats, TrueColumns, poisson, render, s
 _SIZE_PX, _SPACING_PX, _SIGMA_PX, _DISPLACED_PX = 1024, 20.0, 4.0, 0.35
 _MATCH = 0.25  # match radius in spacings; a column missed or wrong counts with this error
 _REPEATS = 3
+_COST_SIZES = (512, 1024, 2048, 4096)
 _SILICON = {"Si110_5nmX25us_03_none_none.png": 7.0, "02_8nm_1024px_16us_linesync_none_none.png": 7.0}
 
 
@@ -38,7 +42,8 @@ def run() -> int:
     _accuracy()
     _calibration()
     _cost()
-    _linearity()
+    folder = os.environ.get("ATOMSEG_FIGURES")
+    linearity(Path(folder) / "columns_cost.png" if folder else None)
     _silicon()
     return detection.run()
 
@@ -215,9 +220,10 @@ def _cost() -> None:
     )
 
 
-def _linearity() -> None:
-    rows = []
-    for size in (512, 1024, 2048, 4096):
+def linearity(picture: Path | None = None, sizes: Sequence[int] = _COST_SIZES) -> None:
+    """Print the cost for images of several sizes (px), and draw it where a file is named."""
+    rows: list[list[float]] = []
+    for size in sizes:
         wall, cpu, extra, count = cost(size, _REPEATS)
         rows.append([size, count, wall, 1e3 * wall / count, 1e3 * cpu / count, extra / 2**20])
     print_table(
@@ -225,6 +231,18 @@ def _linearity() -> None:
         ["size (px)", "columns", "wall (s)", "wall a column (ms)", "processor a column (ms)", "memory (MiB)"],
         rows,
     )
+    if picture is not None:
+        write_cost(rows, picture)
+
+
+def write_cost(rows: list[list[float]], path: Path) -> None:
+    """Plot of wall seconds and memory (MiB) against columns, from rows of the table of costs."""
+    table = np.array(rows, float)
+    curves = [
+        Curve("time (s), median", table[:, 1], table[:, 2], (31, 90, 160)),
+        Curve("memory above idle (MiB)", table[:, 1], table[:, 5], (190, 90, 20)),
+    ]
+    write_log_log(curves, "Find columns: cost; dashed: linear", "columns", path)
 
 
 def _silicon() -> None:
