@@ -31,7 +31,8 @@ def lively(module: nn.Module, seed: int = 1) -> nn.Module:
         if isinstance(part, nn.Conv2d):
             part.weight.data = torch.randn(part.weight.shape, generator=generator)
             part.weight.data *= (2 / part.weight[0].numel()) ** 0.5
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm2d):
             part.running_mean.copy_(0.1 * torch.randn(part.num_features, generator=generator))
             part.running_var.uniform_(0.8, 1.2, generator=generator)
@@ -255,3 +256,22 @@ def test_the_precision_depends_on_the_wish_and_the_machine() -> None:
     assert precision_of("float32", cpu) == torch.float32
     assert precision_of("bfloat16", cpu) == torch.bfloat16
     assert precision_of("auto", cpu) in (torch.float32, torch.bfloat16)
+
+
+def test_the_column_network_gives_the_same_in_tiles_though_its_reach_is_wider() -> None:
+    """From beyond the usual overlap comes less than a thousandth of an answer's range; from 192 px nothing."""
+    from atomseg_app.networks.columns import ColumnNetwork
+
+    module, image = ColumnNetwork(), picture(600, 410) - 0.5
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.constant_(part.weight, 0.7)  # residual blocks begin as the identity
+    lively(module.net.down)
+    lively(module.net.up)
+    module.eval()
+    whole = apply_tiled(module, image, Report(), tile_px=4096, precision="float32")
+    extent = whole.amax((1, 2), keepdim=True) - whole.amin((1, 2), keepdim=True)
+    usual = apply_tiled(module, image, Report(), tile_px=400, precision="float32")
+    assert ((usual - whole).abs() / extent).max() < 1e-3
+    exact = apply_tiled(module, image, Report(), tile_px=480, overlap_px=192, precision="float32")
+    assert ((exact - whole).abs() / extent).max() < 1e-5
