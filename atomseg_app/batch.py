@@ -34,9 +34,9 @@ LOG_NAME = "commands.log"
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files that a run on one input writes."""
+    """Files that a run on one input writes: a table or an image, its history, a figure (or several named after it)."""
 
-    csv: Path
+    result: Path
     json: Path
     figure: Path
 
@@ -74,9 +74,14 @@ Runner = Callable[[Sequence[FileTask]], Iterator[SummaryRow]]
 
 
 def output_paths(
-    inputs: Sequence[Path], out_dir: Path | None = None, roots: Sequence[Path] | None = None
+    inputs: Sequence[Path],
+    out_dir: Path | None = None,
+    roots: Sequence[Path] | None = None,
+    operation: operations.Operation | None = None,
 ) -> list[Outputs]:
     """Where the results of each input go: beside it, or under ``out_dir`` at its path relative to its root.
+
+    Names end as the operation says (*Find columns* without one); ``a_columns.csv`` counts as ``a``.
 
     Roots default to the folder that all inputs share. Inputs that differ in their extension alone keep it in their
     results' names. Raises UserError for two inputs that would still write the same file.
@@ -89,51 +94,121 @@ def output_paths(
         given.parent if out_dir is None else out_dir / path.parent.relative_to(os.path.abspath(root))
         for given, path, root in zip(inputs, absolute, roots, strict=True)
     ]
+    ending = "columns" if operation is None else operation.result_name
+    table = operation is None or operation.output == Columns.kind
+    of_tables = operation is not None and operation.inputs == (Columns.kind,)
+    shorts = [path.stem.removesuffix("_columns") if of_tables else path.stem for path in inputs]
     # Compared without case, as some file systems do.
-    stems = [os.path.abspath(place / path.stem).casefold() for place, path in zip(places, inputs, strict=True)]
+    stems = [os.path.abspath(place / short).casefold() for place, short in zip(places, shorts, strict=True)]
     taken = Counter(stems)
-    names = [path.stem if taken[stem] == 1 else path.name for path, stem in zip(inputs, stems, strict=True)]
+    names = [short if taken[stem] == 1 else path.name for path, short, stem in zip(inputs, shorts, stems, strict=True)]
     results = [
-        Outputs(*(place / f"{name}_columns{end}" for end in (".csv", ".json", ".png")))
+        Outputs(*(place / f"{name}_{ending}{end}" for end in (".csv" if table else ".tif", ".json", ".png")))
         for place, name in zip(places, names, strict=True)
     ]
     seen: dict[str, Path] = {}
     for path, result in zip(absolute, results, strict=True):
-        other = seen.setdefault(os.path.abspath(result.csv).casefold(), path)
+        other = seen.setdefault(os.path.abspath(result.result).casefold(), path)
         if other != path:
-            raise UserError(f"{other} and {path} would both write {result.csv}; run them apart.")
+            raise UserError(f"{other} and {path} would both write {result.result}; run them apart.")
     return results
 
 
-def process_one(task: FileTask, report: Report) -> tuple[Columns, SummaryRow]:
-    """Read the file, run the operation on every image in it, write table, history and figure.
+def process_one(task: FileTask, report: Report) -> tuple[Data, SummaryRow]:
+    """Read the file, run the operation on what is in it, write the result, its history and figures.
 
     Raises UserError (unreadable file, existing result, nothing that the operation takes) and Cancelled.
     """
-    from atomseg_app.io import files, tables
-
     start = time.perf_counter()
+    operation = operations.get(task.operation)
+    drawn = figure_paths(task.outputs, operation) if task.figure else {}
     if not task.overwrite:
-        written = (task.outputs.csv, task.outputs.json, *((task.outputs.figure,) if task.figure else ()))
-        for path in written:
+        for path in (task.outputs.result, task.outputs.json, *drawn.values()):
             if path.exists():
                 raise FileError(f"{path} is already there; move it away, or allow overwriting (--overwrite).")
-    operation = operations.get(task.operation)
+    images, result = _run(task, operation, report)
+    _write(result, task.outputs)
+    if drawn:
+        from atomseg_app import figure_maps
+
+        figure_maps.write_figures(images[0] if images else None, result, drawn)
+    row = replace(summary_row(result), file=str(task.path), seconds=round(time.perf_counter() - start, 3))
+    return result, row
+
+
+def figure_paths(outputs: Outputs, operation: operations.Operation) -> dict[str, Path]:
+    """File of each figure of an operation by what it shows; "" shows the columns found."""
+    ending = operation.result_name
+    if not operation.figures:
+        return {"": outputs.figure}
+    name = outputs.figure.stem.removesuffix(f"_{ending}")
+    ends = [shown if shown.startswith(ending) else f"{ending}_{shown}" for shown in operation.figures]
+    return {
+        shown: outputs.figure.with_name(f"{name}_{end}.png") for shown, end in zip(operation.figures, ends, strict=True)
+    }
+
+
+def _run(task: FileTask, operation: operations.Operation, report: Report) -> tuple[tuple[Image, ...], Data]:
+    """Images that the task's file holds, none where it is a table, and the operation's result."""
+    from atomseg_app.io import files, tables
+
+    parameters = operation.parse(task.parameters)
+    size = task.pixel_size_nm
+    if operation.inputs == (Columns.kind,):
+        table = tables.read_csv(os.path.abspath(task.path))
+        table = table if size is None else replace(table, pixel_size_nm=(size, size))
+        return (), operations.run(operation, (table,), parameters, report)
     data = files.read(Path(os.path.abspath(task.path)), task.dataset, report)
-    if task.pixel_size_nm is not None and isinstance(data, Image | ImageSeries):
-        data = data.with_pixel_size(task.pixel_size_nm)
+    if size is not None and isinstance(data, Image | ImageSeries):
+        data = data.with_pixel_size(size)
     images = images_of(data, task.path)
     given = tables.read_csv(task.columns_csv, images[0]) if task.columns_csv else None
-    parameters = operation.parse(task.parameters)
-    found = run_on_images(operation, images, given, parameters, report)
-    tables.write_csv(found, task.outputs.csv)
-    tables.write_history(found, task.outputs.json)
-    if task.figure:
-        from atomseg_app import figure
+    if operation.output == Columns.kind:
+        return images, run_on_images(operation, images, given, parameters, report)
+    return images, _run_for_image(operation, images, given, parameters, report)
 
-        figure.write_figure(images[0], found, task.outputs.figure)
-    row = replace(summary_row(found), file=str(task.path), seconds=round(time.perf_counter() - start, 3))
-    return found, row
+
+def _run_for_image(
+    operation: operations.Operation,
+    images: Sequence[Image],
+    given: Columns | None,
+    parameters: operations.Parameters,
+    report: Report,
+) -> Data:
+    """Run an operation that gives an image on each of several, or one that gives a series on one.
+
+    Raises UserError where a movie would give a series a frame.
+    """
+    if len(images) > 1 and operation.output != Image.kind:
+        raise UserError(
+            f"{images[0].source.name}: {operation.title} gives several maps for one image and cannot be run on a movie "
+            f"of {len(images)} frames; save the frame you want as an image."
+        )
+    parts = []
+    for index, image in enumerate(images):
+        share = report.part(index / len(images), (index + 1) / len(images))
+        inputs: tuple[Data, ...] = (image,) if given is None else (image, _of_frame(given, index, len(images)))
+        parts.append(operations.run(operation, inputs, parameters, share))
+    if len(parts) == 1:
+        return parts[0]
+    frames = [part for part in parts if isinstance(part, Image)]
+    first = frames[0]
+    facts = {key: value for key, value in first.metadata.items() if key != "frame"}
+    stack = np.stack([frame.values for frame in frames])
+    return ImageSeries(stack, first.pixel_size_nm, first.source, facts, first.history)
+
+
+def _write(result: Data, outputs: Outputs) -> None:
+    """Write a table as CSV or an image as TIFF, and its history."""
+    from atomseg_app.io import tables, tiff_writer
+
+    if isinstance(result, Columns):
+        tables.write_csv(result, outputs.result)
+    elif isinstance(result, Image | ImageSeries):
+        tiff_writer.write_tiff(result, outputs.result)
+    else:
+        raise UserError(f"A {result.kind} cannot be written by a run on files.")
+    tables.write_history(result, outputs.json)
 
 
 def images_of(data: Data, path: Path) -> tuple[Image, ...]:
@@ -186,8 +261,10 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     return replace(parts[0], table=table, metadata=metadata, history=(*parts[0].history[:-1], step))
 
 
-def summary_row(columns: Columns) -> SummaryRow:
-    """Count, mean nearest-neighbour spacing and median error of a table, for the summary."""
+def summary_row(columns: Data) -> SummaryRow:
+    """Count, mean nearest-neighbour spacing and median error of a table, for the summary; notes alone of an image."""
+    if not isinstance(columns, Columns):
+        return SummaryRow(columns.source.path, notes=columns.history[-1].notes if columns.history else ())
     scale = np.array([size if size is not None else np.nan for size in columns.pixel_size_nm[::-1]])
     errors = np.stack([columns.table["x_err_px"], columns.table["y_err_px"]], axis=1) * scale * 1000
     return SummaryRow(
@@ -255,7 +332,7 @@ def run_in_processes(tasks: Sequence[FileTask], jobs: int) -> Iterator[SummaryRo
     from atomseg_app.pool import Died, run_in_pool
 
     def clear_up(task: FileTask, process_id: int) -> None:
-        remove_unfinished(task.outputs.csv, process_id)
+        remove_unfinished(task.outputs.result, process_id)
 
     for task, row in run_in_pool(attempt_quietly, tasks, jobs, clear_up):
         if isinstance(row, Died):

@@ -81,7 +81,6 @@ def _program(
 
 def _operation_command(operation: Operation) -> Callable[..., None]:
     """Function whose signature is the command's: files, the operation's parameters, what is done with results."""
-    needs_columns = operation.inputs == ("image", "columns")
 
     def command(**values: Any) -> None:
         parameters = {name: values.pop(name) for name in operation.parameters.model_fields}
@@ -94,7 +93,7 @@ def _operation_command(operation: Operation) -> Callable[..., None]:
         arguments = values.pop("files")
         raise typer.Exit(run_files(operation, arguments, parameters, RunOptions(**values)))
 
-    shared = _file_options(needs_columns)
+    shared = _file_options(operation.inputs)
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*shared[:1], *model_options(operation.parameters), *shared[1:]]
     )
@@ -107,25 +106,34 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
-def _file_options(needs_columns: bool) -> list[inspect.Parameter]:
+def _file_options(inputs: tuple[str, ...]) -> list[inspect.Parameter]:
     """Parameters that every operation on files has."""
 
     def option(name: str, kind: Any, default: Any, *flags: str, help: str, **more: Any) -> inspect.Parameter:
         annotation = Annotated[kind, typer.Option(*flags, help=help, **more)]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
-    files = typer.Argument(help="Image files, folders, or globs.", show_default=False)
+    of_tables = inputs == ("columns",)
+    named = (
+        "Tables of columns (CSV), folders with *_columns.csv, or globs."
+        if of_tables
+        else "Image files, folders, or globs."
+    )
+    files = typer.Argument(help=named, show_default=False)
     table = option("columns", Path, ..., "--columns", help="CSV of the columns to start from.", exists=True)
     return [
         inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[list[str], files]),
-        *([table] if needs_columns else []),
+        *([table] if inputs == ("image", "columns") else []),
         option("pixel_size_nm", float | None, None, "--pixel-size-nm", callback=_positive,
                help="Size of a pixel in nm, instead of what the file says."),
-        option("dataset", str | None, None, "--dataset",
-               help="Which dataset, in files that hold several ('atomseg info' lists them)."),
+        *([] if of_tables else [
+            option("dataset", str | None, None, "--dataset",
+                   help="Which dataset, in files that hold several ('atomseg info' lists them)."),
+        ]),
         option("output", Path | None, None, "-o", "--output", file_okay=False,
                help="Folder for the results; they go beside each input without it."),
-        option("figure", bool, False, "--figure", help="Also write a PNG of the image with its columns."),
+        option("figure", bool, False, "--figure",
+               help="Also write PNGs: the columns found, or maps of what is measured."),
         option("overwrite", bool, False, "--overwrite", help="Replace existing results."),
         option("jobs", int, 1, "--jobs", "-j", min=1, help="Files worked on at once, each in its own process."),
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from atomseg_app.io.atomic_write import atomic_path
 
 Floats = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
+Colouring = Callable[[Floats, tuple[float, float]], npt.NDArray[np.uint8]]
 
 _LEAST_PX, _MOST_PX = 1000, 2400  # longer side of the drawn image: small ones are enlarged, big ones averaged
 _SMOOTH = 2  # markers are drawn this much larger and averaged, which smooths their edges
@@ -36,21 +38,21 @@ def write_figure(image: Image, columns: Columns, path: str | Path) -> None:
     Rings are coloured by the error of the position, or by the amplitude where no error is known. Pixels that are not
     square are drawn to scale. Raises FileError.
     """
-    picture, scale = _backdrop(image)
+    picture, scale = backdrop(image)
     first_frame = columns.table["frame"] == columns.table["frame"].min(initial=0)
     values, label = _quantity(columns)
     known = values[first_frame & np.isfinite(values)]
     low, high = (float(v) for v in np.percentile(known, (2, 98))) if len(known) else (0.0, 0.0)
     _draw_rings(picture, columns, first_frame, values, (low, high), scale)
-    _draw_scale_bar(picture, image, scale)
-    sheet = _sheet(picture, f"{columns.source.name}: {first_frame.sum()} columns")
+    draw_scale_bar(picture, image, scale)
+    sheet = sheet_of(picture, f"{columns.source.name}: {first_frame.sum()} columns")
     if len(known):
-        _draw_colour_bar(sheet, picture.size, (low, high), label)
+        draw_colour_bar(sheet, picture.size, (low, high), label)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG", dpi=(300, 300))
 
 
-def _backdrop(image: Image) -> tuple[Picture.Image, Floats]:
+def backdrop(image: Image) -> tuple[Picture.Image, Floats]:
     """The grey image as a picture, and picture pixels for one image pixel along (x, y)."""
     height, width = image.shape
     step = max(1, -(-max(height, width) // _MOST_PX))
@@ -140,7 +142,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _draw_scale_bar(picture: Picture.Image, image: Image, scale: Floats) -> None:
+def draw_scale_bar(picture: Picture.Image, image: Image, scale: Floats) -> None:
     """Draw a bar of a round length at the lower left, if the image is calibrated along x."""
     size_nm = image.pixel_size_nm[1]
     if size_nm is None:
@@ -155,7 +157,7 @@ def _draw_scale_bar(picture: Picture.Image, image: Image, scale: Floats) -> None
     draw.text((edge, bottom - thick - 6), text, _PAPER, font, anchor="ls", stroke_width=2, stroke_fill=_INK)
 
 
-def _sheet(picture: Picture.Image, title: str) -> Picture.Image:
+def sheet_of(picture: Picture.Image, title: str) -> Picture.Image:
     """White sheet with the picture on it, room for a colour bar on its right and the title below."""
     unit = max(picture.size) // 42
     sheet = Picture.new("RGB", (picture.width + 9 * unit, picture.height + 2 * unit), _PAPER)
@@ -164,12 +166,18 @@ def _sheet(picture: Picture.Image, title: str) -> Picture.Image:
     return sheet
 
 
-def _draw_colour_bar(sheet: Picture.Image, size: tuple[int, int], limits: tuple[float, float], label: str) -> None:
+def draw_colour_bar(
+    sheet: Picture.Image,
+    size: tuple[int, int],
+    limits: tuple[float, float],
+    label: str,
+    colours: Colouring | None = None,
+) -> None:
     """Draw the colour bar beside a picture of ``size``, with five values and the label."""
     unit = max(size) // 42
     left, top, bottom = size[0] + unit, 3 * unit, size[1] - 2 * unit
     low, high = limits
-    ramp = colours_of(np.linspace(high, low, max(2, bottom - top)), limits)
+    ramp = (colours or colours_of)(np.linspace(high, low, max(2, bottom - top)), limits)
     bar = Picture.fromarray(np.repeat(ramp[:, None], unit, axis=1))
     sheet.paste(bar, (left, top))
     draw = ImageDraw.Draw(sheet)

@@ -20,7 +20,11 @@ from atomseg_app import __version__
 from atomseg_app.data import Array, Data, Step
 from atomseg_app.errors import Cancelled, UserError
 
-DECLARATIONS = ("atomseg_app.atoms.operations", "atomseg_app.atoms.physics_operations")
+DECLARATIONS = (
+    "atomseg_app.atoms.operations",
+    "atomseg_app.atoms.physics_operations",
+    "atomseg_app.atoms.defect_operations",
+)
 """Modules whose import registers operations."""
 
 
@@ -110,7 +114,10 @@ class Report:
 class Operation:
     """Declaration of an operation: ``find-columns`` takes an ``image`` and parameters, and gives ``columns``.
 
-    ``function`` is ``package.module:name``; it is called as ``function(*inputs, parameters, report)``.
+    ``function`` is ``package.module:name``; it is called as ``function(*inputs, parameters, report)``. ``suffix``
+    ends the names of result files, the last word of the name where empty; ``figures`` are the quantities (of columns),
+    vectors (``polar`` is ``polar_x_px`` and ``polar_y_px``) or layers that are drawn if asked for, columns with errors
+    if none.
     """
 
     name: str
@@ -120,6 +127,13 @@ class Operation:
     function: str
     inputs: tuple[str, ...]
     output: str
+    suffix: str = ""
+    figures: tuple[str, ...] = ()
+
+    @property
+    def result_name(self) -> str:
+        """What the names of result files end with, before the extension: ``columns`` of ``find-columns``."""
+        return self.suffix or self.name.rpartition("-")[2]
 
     def load(self) -> Callable[..., Data]:
         """Import and return the function."""

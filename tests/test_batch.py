@@ -39,12 +39,12 @@ def _one_thread(monkeypatch):
 
 
 def names(outputs, root):
-    return [str(output.csv.relative_to(root)) for output in outputs]
+    return [str(output.result.relative_to(root)) for output in outputs]
 
 
 def test_results_go_beside_the_input(tmp_path):
     (output,) = output_paths([tmp_path / "a b.dm3"])
-    assert output.csv == tmp_path / "a b_columns.csv"
+    assert output.result == tmp_path / "a b_columns.csv"
     assert output.json == tmp_path / "a b_columns.json"
     assert output.figure == tmp_path / "a b_columns.png"
 
@@ -84,7 +84,7 @@ def test_no_two_inputs_ever_write_the_same_file(paths):
     except UserError as problem:
         assert "both write" in str(problem)  # noqa: PT017 - either outcome is right
     else:
-        assert len({str(output.csv).casefold() for output in outputs}) == len(inputs)
+        assert len({str(output.result).casefold() for output in outputs}) == len(inputs)
 
 
 def columns_at(points, pixel_size_nm=(0.1, 0.2), frames=None) -> Columns:
@@ -214,7 +214,7 @@ def test_one_file_gives_table_history_figure_and_row(tmp_path):
 
 def test_existing_results_are_kept_unless_told_otherwise(tmp_path):
     path = simulated_file(tmp_path / "a.npy")
-    for result in output_paths([path])[0].csv, output_paths([path])[0].json:
+    for result in output_paths([path])[0].result, output_paths([path])[0].json:
         result.write_text("precious")
         assert "--overwrite" in batch.attempt(task(path), Report()).error
         assert result.read_text() == "precious"
@@ -222,7 +222,7 @@ def test_existing_results_are_kept_unless_told_otherwise(tmp_path):
         assert result.read_text() != "precious"
         result.unlink()
         output_paths([path])[0].json.unlink(missing_ok=True)
-        output_paths([path])[0].csv.unlink(missing_ok=True)
+        output_paths([path])[0].result.unlink(missing_ok=True)
 
 
 def test_what_goes_wrong_in_a_file_becomes_its_row(tmp_path, monkeypatch, caplog):

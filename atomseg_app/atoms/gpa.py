@@ -41,7 +41,7 @@ def geometric_phase(image: Image, parameters: GeometricPhase, report: Report) ->
         raise UserError(f"{image.source.name}: the image is of one value, so it has no reflections.")
     values = np.where(bad, values[~bad].mean() if bad.any() else 0, values)
     values -= values.mean()
-    given = (parameters.reflection_1_per_px, parameters.reflection_2_per_px)
+    given = (parameters.reflection_1, parameters.reflection_2)
     reflections = reflections_of(values, given, image.source.name)
     report.progress(0.3, "two reflections")
     size = parameters.mask_size * float(np.hypot(*reflections.T).min())

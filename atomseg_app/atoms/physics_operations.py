@@ -46,21 +46,21 @@ class MeasureStrain(Parameters):
     spacing_a_nm: float | None = parameter(None, "Reference length of a, instead of the mean.", unit="nm", gt=0)
     spacing_b_nm: float | None = parameter(None, "Reference length of b, instead of the mean.", unit="nm", gt=0)
     angle_deg: float | None = parameter(
-        None, "Reference angle from a to b, where a length is given.", unit="°", gt=0, lt=180
+        None, "Reference angle from a to b, where a length is given.", unit="deg", gt=0, lt=180
     )
     axes: Axes = parameter("image", "Axes of the strain: the image's (turned by the angle below), or x along a.")
     axis_deg: float = parameter(
-        0.0, "Direction of the strain's x axis, from the image's x towards y.", unit="°", ge=-180, le=180
+        0.0, "Direction of the strain's x axis, from the image's x towards y.", unit="deg", ge=-180, le=180
     )
 
 
 class GeometricPhase(Parameters):
     """Parameters of *Geometric phase analysis*."""
 
-    reflection_1_per_px: tuple[float, float] | None = parameter(
+    reflection_1: tuple[float, float] | None = parameter(
         None, "First reflection (x, y) in periods per pixel; the strongest where empty.", unit="1/px"
     )
-    reflection_2_per_px: tuple[float, float] | None = parameter(
+    reflection_2: tuple[float, float] | None = parameter(
         None, "Second reflection (x, y); the strongest that is not on a line with the first where empty.", unit="1/px"
     )
     mask: Mask = parameter("gaussian", "Shape of the mask round each reflection.")
@@ -93,6 +93,7 @@ MEASURE_LATTICE = register(
         name="measure-lattice",
         title="Measure lattice",
         description="Grains, lattice vectors, sublattices, spacings, and each column's displacement from its place.",
+        figures=("grain", "sublattice", "displacement"),
         parameters=MeasureLattice,
         function="atomseg_app.atoms.strain:measure_lattice",
         inputs=("columns",),
@@ -105,6 +106,7 @@ MEASURE_STRAIN = register(
         name="measure-strain",
         title="Measure strain",
         description="Strain, rotation and displacement of each column against a reference lattice, with error bars.",
+        figures=("strain_xx", "strain_yy", "strain_xy", "rotation_deg", "displacement"),
         parameters=MeasureStrain,
         function="atomseg_app.atoms.strain:measure_strain",
         inputs=("columns",),
@@ -117,6 +119,7 @@ GEOMETRIC_PHASE = register(
         name="gpa",
         title="Geometric phase analysis",
         description="Maps of strain and rotation from the phases of two reflections of an image.",
+        figures=("strain_xx", "strain_yy", "strain_xy", "rotation_deg"),
         parameters=GeometricPhase,
         function="atomseg_app.atoms.gpa:geometric_phase",
         inputs=("image",),
@@ -129,6 +132,7 @@ MEASURE_POLARISATION = register(
         name="measure-polarisation",
         title="Measure polarisation",
         description="Shift of the columns of one sublattice from the centre of their neighbours of another.",
+        figures=("polar",),
         parameters=MeasurePolarisation,
         function="atomseg_app.atoms.polarisation:measure_polarisation",
         inputs=("columns",),

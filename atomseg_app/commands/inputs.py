@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from atomseg_app import operations
 from atomseg_app.errors import UserError
 from atomseg_app.io import files
-
-RESULT_ENDS = ("_columns.csv", "_columns.json", "_columns.png")
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Inputs:
     problems: tuple[tuple[str, str], ...]
 
 
-def collect(arguments: Sequence[str]) -> Inputs:
-    """Expand arguments in order, each file once.
+def collect(arguments: Sequence[str], *, tables: bool = False) -> Inputs:
+    """Expand arguments in order, each file once: images, or tables of columns (in folders ``*_columns.csv``).
 
     The root of a file in a folder is that folder, of a match of a glob the part before its first wildcard, and of
     files named one by one the folder that they share.
@@ -34,20 +33,52 @@ def collect(arguments: Sequence[str]) -> Inputs:
     for argument in arguments:
         root = _root(argument)
         try:
-            paths = files.find_inputs([argument])
+            paths = _tables(argument) if tables else files.find_inputs([argument])
         except UserError as problem:
             problems.append((argument, str(problem)))
             continue
-        if root is not None:
-            paths = [path for path in paths if not path.name.endswith(RESULT_ENDS)]
+        if root is not None and not tables:
+            paths = [path for path in paths if not _is_result(path)]
         if not paths:
-            problems.append((argument, f"{argument}: no file there that can be read; see 'atomseg info'."))
+            missing = (
+                "table of columns (NAME_columns.csv)" if tables else "file there that can be read; see 'atomseg info'"
+            )
+            problems.append((argument, f"{argument}: no {missing}."))
         for path in paths:
             found.setdefault(os.path.abspath(path), (path, root))
     named = [os.path.dirname(path) for path, (_, root) in found.items() if root is None]
     shared = Path(os.path.commonpath(named)) if named else Path()
     roots = tuple(root or shared for _, root in found.values())
     return Inputs(tuple(path for path, _ in found.values()), roots, tuple(problems))
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file is named as a result is: what a run wrote is no input of the next run on its folder."""
+    ends = tuple(
+        f"_{end}"
+        for operation in operations.all_operations().values()
+        for end in (
+            operation.result_name,
+            *(f"{operation.result_name}_{shown}" for shown in operation.figures),
+            *operation.figures,
+        )
+    )
+    return path.suffix in (".csv", ".json", ".png", ".tif") and path.stem.endswith(ends)
+
+
+def _tables(argument: str) -> list[Path]:
+    """Tables that an argument names. Raises UserError for a name that is not there."""
+    path = Path(argument)
+    if path.is_dir():
+        return sorted(path.rglob("*_columns.csv"))
+    if path.exists():
+        return [path]
+    found = sorted(Path(name) for name in glob.glob(argument, recursive=True))
+    if not found:
+        raise UserError(
+            f"{argument} does not exist; give a table of columns, a folder or a pattern such as '*_columns.csv'."
+        )
+    return [one for one in found if one.suffix.lower() == ".csv"]
 
 
 def _root(argument: str) -> Path | None:

@@ -58,7 +58,7 @@ class Display:
             return
         for note in row.notes:
             self._say(f"atomseg: {row.file}: {note}")
-        facts = [f"{row.columns} columns"]
+        facts = [] if row.columns is None else [f"{row.columns} columns"]
         if row.mean_spacing_nm is not None:
             facts.append(f"spacing {row.mean_spacing_nm:.4g} nm")
         elif row.mean_spacing_px is not None:

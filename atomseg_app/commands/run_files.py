@@ -11,6 +11,7 @@ from typing import Any
 from atomseg_app import batch
 from atomseg_app.commands import inputs
 from atomseg_app.commands.progress import Display
+from atomseg_app.data import Columns
 from atomseg_app.errors import UserError
 from atomseg_app.io.atomic_write import write_text
 from atomseg_app.operations import Operation
@@ -24,18 +25,18 @@ class RunOptions:
 
     output: Path | None
     pixel_size_nm: float | None
-    dataset: str | None
     figure: bool
     overwrite: bool
     jobs: int
+    dataset: str | None = None
     columns: Path | None = None
 
 
 def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[str, Any], options: RunOptions) -> int:
     """Run on every file; returns the exit code. Raises UserError for what makes the whole run meaningless."""
     batch.log_to_file()
-    found = inputs.collect(arguments)
-    outputs = batch.output_paths(found.paths, options.output, found.roots)
+    found = inputs.collect(arguments, tables=operation.inputs == (Columns.kind,))
+    outputs = batch.output_paths(found.paths, options.output, found.roots, operation)
     tasks = [
         batch.FileTask(
             path, output, operation.name, dict(values), options.dataset, options.columns, options.pixel_size_nm,
@@ -44,7 +45,7 @@ def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[st
         for path, output in zip(found.paths, outputs, strict=True)
     ]  # fmt: skip
     rows = [batch.SummaryRow(argument, error=problem) for argument, problem in found.problems]
-    summary = _summary_path(tasks, options) if len(tasks) > 1 else None
+    summary = _summary_path(operation, tasks, options) if len(tasks) > 1 else None
     with Display(len(tasks) + len(rows)) as display:
         for row in rows:
             display.finished(row)
@@ -70,10 +71,10 @@ def _rows(tasks: Sequence[batch.FileTask], options: RunOptions, display: Display
     return batch.run_here(tasks, display.report)
 
 
-def _summary_path(tasks: Sequence[batch.FileTask], options: RunOptions) -> Path:
+def _summary_path(operation: Operation, tasks: Sequence[batch.FileTask], options: RunOptions) -> Path:
     """Where the summary goes: under ``-o``, or in the folder that all results share."""
-    folder = options.output or Path(os.path.commonpath([task.outputs.csv.parent for task in tasks]))
-    path = folder / batch.SUMMARY_NAME
+    folder = options.output or Path(os.path.commonpath([task.outputs.result.parent for task in tasks]))
+    path = folder / f"{operation.result_name}_summary.csv"
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} is already there; --overwrite replaces it, -o chooses another folder.")
     return path

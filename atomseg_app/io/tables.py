@@ -27,6 +27,7 @@ from atomseg_app.data import (
     FLAGS,
     Array,
     Columns,
+    Data,
     Image,
     Source,
     column_table,
@@ -41,7 +42,7 @@ CSV_HEADER = (
     "amplitude", "background", "sigma_px", "ellipticity", "angle_deg", "integrated_intensity",
     "probability", "sublattice", "frame", "flag",
 )  # fmt: skip
-COLUMNS_FORMAT = "atomseg-columns"
+COLUMNS_FORMAT, IMAGE_FORMAT = "atomseg-columns", "atomseg-image"
 SCHEMA = 1
 _PM_PER_NM = 1000.0
 _DERIVED = {
@@ -209,14 +210,15 @@ def _pixel_size(positions_px: npt.NDArray[np.float64], cells_nm: Iterable[str]) 
     return next((c for c in (*simple, *near) if all(a * c == b for a, b in pairs)), size)
 
 
-def header(columns: Columns) -> dict[str, Any]:
-    """What a table of numbers cannot say: source, shape, pixel size, history, versions; JSON-able."""
+def header(item: Data) -> dict[str, Any]:
+    """What numbers alone cannot say: source, shape, pixel size, history, versions; JSON-able."""
+    table = isinstance(item, Columns)
     return {
-        "format": COLUMNS_FORMAT,
+        "format": COLUMNS_FORMAT if table else IMAGE_FORMAT,
         "schema": SCHEMA,
         "versions": versions(),
-        **to_parts(columns)[0],
-        "columns": len(columns),
+        **to_parts(item)[0],
+        **({"columns": len(item)} if isinstance(item, Columns) else {"shape": list(item.shape)}),
     }
 
 
@@ -231,9 +233,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_history(columns: Columns, path: str | Path) -> None:
-    """Write the JSON beside a CSV: history, versions, source, calibration. Raises FileError."""
-    write_text(path, json.dumps(header(columns), indent=2, ensure_ascii=False, default=str) + "\n")
+def write_history(item: Data, path: str | Path) -> None:
+    """Write the JSON beside a CSV or an image: history, versions, source, calibration. Raises FileError."""
+    write_text(path, json.dumps(header(item), indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def write_json(columns: Columns, path: str | Path) -> None:

@@ -112,7 +112,7 @@ class BatchDialog(QDialog):
             self._context.notify.error("The batch cannot start", problem)
             return
         todo = [index for index, row in enumerate(self.rows) if row is None or row.error]
-        there = [outputs[index].csv for index in todo if outputs[index].csv.exists()]
+        there = [outputs[index].result for index in todo if outputs[index].result.exists()]
         if there and overwrite is None:
             count = f"{len(there)} result{' is' if len(there) == 1 else 's are'} already there"
             text = f"For example {there[0]}."
