@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Literal
 
-Benchmark = Literal["columns", "detection", "readers", "window", "all"]
-_IN_ORDER = ("columns", "readers", "window")  # columns ends with detection
+Benchmark = Literal["columns", "detection", "readers", "window", "multislice", "defects", "all"]
+_IN_ORDER = ("columns", "readers", "window", "multislice", "defects")  # columns ends with detection
 
 
 def run_benchmark(name: Benchmark) -> int:

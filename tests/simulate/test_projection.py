@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +48,36 @@ def test_strontium_titanate_001_has_four_columns_one_of_titanium_and_oxygen() ->
     assert one.area_pm2 == pytest.approx(390.5**2)
     assert one.repeat_pm == pytest.approx(390.5)
     np.testing.assert_allclose(spacings_pm(one)[:, 1], 390.5 / 2, atol=1e-6)
+
+
+def test_a_multislice_picture_has_its_columns_where_the_projection_has_them() -> None:
+    """5 × 5 cells of SrTiO3 in abTEM, columns displaced by a few pm at random: one by one, with the same heavy atom."""
+    folder = os.environ.get("ATOMSEG_TEST_DATA")
+    if not folder:
+        pytest.skip("ATOMSEG_TEST_DATA is not set")
+    with np.load(Path(folder) / "micrographs" / "abtem_sto_001_haadf.npz", allow_pickle=False) as file:
+        truth, image, pm = file["truth_xyA_Z_n_flag"], file["haadf"], 100 * float(file["sampling_A"])
+    one = project(structure("SrTiO3"), (0, 0, 1))
+    cells = np.array([i * one.a_pm + j * one.b_pm for i in range(5) for j in range(5)])
+    xy = (np.stack([one.x_pm, one.y_pm], axis=1)[:, None] + cells).reshape(-1, 2)
+    heaviest = np.repeat([max(z for z, _ in atoms) for atoms in one.atoms], len(cells))
+    # Strontium is at our origin, and half a cell into the picture.
+    apart = xy[:, None] + 390.5 / 2 - 100 * truth[None, :, :2]
+    apart -= 5 * 390.5 * np.round(apart / (5 * 390.5))
+    length = np.linalg.norm(apart, axis=-1)
+    nearest = length.argmin(axis=1)
+    assert sorted(nearest) == list(range(len(truth))) == list(range(len(xy)))
+    assert (truth[nearest, 2] == heaviest).all()
+    displaced = apart[np.arange(len(xy)), nearest]
+    assert np.abs(displaced.mean(axis=0)).max() < 3 * displaced.std() / np.sqrt(len(xy))
+    assert length.min(axis=1).max() < 25
+    # Every heavy column is brighter where it is than anywhere 70 pm away.
+    rows, columns = np.round(truth[:, 1::-1].T * 100 / pm).astype(int)
+    step = round(70 / pm)
+    around = [
+        image[(rows + dy) % 256, (columns + dx) % 256] for dy, dx in ((step, 0), (-step, 0), (0, step), (0, -step))
+    ]
+    assert (image[rows % 256, columns % 256] > np.max(around, axis=0))[truth[:, 2] > 20].all()
 
 
 def test_gold_001_is_square_and_111_hexagonal() -> None:
