@@ -28,6 +28,8 @@ Bools = npt.NDArray[np.bool_]
 _PAIR_RATIO = 1.3  # common shape longer than this may be pairs
 _BLOB = 1.6  # detections nearer than this, in widths along their line, may be one column
 _SURROUNDINGS = 5.0  # widths round a change within which columns are fitted again
+_ROUNDS = 3
+_DOUBTFUL = 6.0  # a column with less than this of the deviance it needs is looked at with its neighbours unknown
 _WEAK = 0.25  # an added column is at least this fraction of the typical one
 FIXED_SHAPE = 1e-3
 
@@ -57,10 +59,40 @@ def resolve(
         if better is found:
             break
         found = better
-    if found is start:
-        return found
+    if found is not start:
+        found = _at_rest(found, report.part(0.8, 0.9))
+    for _ in range(_ROUNDS):  # one may lose its support when another is gone
+        supported = _supported(found.fit, judge)
+        if supported.all() or not supported.any():
+            break
+        found = _at_rest(_taken(found, supported), report.part(0.9, 1.0))
+    return found
+
+
+def _at_rest(found: Resolved, report: Report) -> Resolved:
     fit = found.fit
-    return replace(found, fit=descend(fit.problem, fit.at, fit.noise, report.part(0.8, 1.0), roughly=True))
+    return replace(found, fit=descend(fit.problem, fit.at, fit.noise, report, roughly=True))
+
+
+def _taken(found: Resolved, keep: Bools) -> Resolved:
+    """Only the columns of a mask (n,)."""
+    fit = found.fit
+    at = fit.problem.start(fit.state.take(keep), fit.at.coefficients, fit.at.own[keep])
+    return replace(found, fit=replace(fit, at=at, moved=fit.moved[keep]), probability=found.probability[keep])
+
+
+def _supported(fit: Fit, judge: Judge) -> Bools:
+    """Whether the amplitude of each column (n,) stands out of its own error (Wald 1943).
+
+    The error is the marginal one, so that a column beside another which explains the same pixels is less certain.
+    """
+    problem = fit.problem
+    needed = judge.needed(problem.scene.data.numel() / (2 * np.pi * problem.sigma**2), 1)
+    square, keep = fit.state.amplitude**2, np.ones(len(fit.state), bool)
+    doubtful = np.flatnonzero(square * fit.equations.amplitude_information() < _DOUBTFUL * needed)
+    variance = fit.equations.amplitude_variance(doubtful)
+    keep[doubtful] = square[doubtful] > needed * variance
+    return keep
 
 
 def _as_pairs(found: Resolved, report: Report) -> Resolved:

@@ -169,6 +169,19 @@ class Normal:
         """Information (n,) on the log-width of each column of a shared shape, with its x, y and A unknown."""
         return np.asarray(1 / np.linalg.inv(self._own_blocks)[:, 3, 3])
 
+    def amplitude_variance(self, rows: Ints) -> Floats:
+        """Marginal variance (k,) of the amplitudes of a few columns, with everything else unknown."""
+        where = np.asarray(rows) * self.layout.own + 2
+        probes = np.zeros((self.layout.count, len(where)))
+        probes[where, np.arange(len(where))] = 1
+        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=1e-2)
+        return np.asarray(answer[where, np.arange(len(where))])
+
+    def amplitude_information(self) -> Floats:
+        """Information (n,) on the amplitude of each column with everything else known."""
+        n, k = self.layout.columns, self.layout.own
+        return np.asarray(self.matrix.diagonal()[: n * k].reshape(n, k)[:, 2])
+
     def position_variance(self, x: Floats, y: Floats) -> Floats:
         """Marginal variance of x and y of each column (n, 2): the diagonal of the inverse Fisher information.
 

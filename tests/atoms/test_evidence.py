@@ -99,3 +99,12 @@ def test_a_missed_column_is_added(lattice):
     found = resolved(image.values, t.x_px[keep], t.y_px[keep], 4.2, 20.0).fit.state
     assert len(found) == len(t.x_px)
     assert matched(found, t, 1.5) == len(t.x_px)
+
+
+def test_columns_that_noise_put_between_others_are_taken_out(lattice):
+    image = lattice(240, 30.0)
+    t = image.truth
+    x, y = np.append(t.x_px, t.x_px[[30, 60, 75]] + 10.0), np.append(t.y_px, t.y_px[[30, 60, 75]] + 10.0)
+    found = resolved(image.values, x, y, 4.2, 20.0).fit.state
+    assert len(found) == len(t.x_px)
+    assert matched(found, t, 1.0) == len(t.x_px)
