@@ -76,6 +76,21 @@ def test_densities_are_those_of_the_handbooks(name: str, expected: float) -> Non
     assert grams / cubic_cm == pytest.approx(expected, rel=0.005)
 
 
+ELEMENTS = [one for one in structures() if one.prototype.split()[-1] in ("A1", "A2", "A3", "A4")]
+
+
+@pytest.mark.parametrize("one", ELEMENTS, ids=str)
+def test_cells_of_elements_agree_with_those_of_ase(one: Structure) -> None:
+    from ase.data import reference_states
+
+    reference = reference_states[atomic_number(one.sites[0].element)]
+    known = {"A1": "fcc", "A2": "bcc", "A3": "hcp", "A4": "diamond"}[one.prototype.split()[-1]]
+    assert reference["symmetry"] == known
+    assert one.cell[0] == pytest.approx(100 * reference["a"], rel=0.004)
+    if known == "hcp":
+        assert one.cell[2] / one.cell[0] == pytest.approx(reference["c/a"], rel=0.005)
+
+
 @EVERY
 def test_the_cell_holds_whole_formulas(one: Structure) -> None:
     formula = {element: float(count or 1) for element, count in re.findall(r"([A-Z][a-z]?)([\d.]*)", one.formula)}
