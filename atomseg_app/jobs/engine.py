@@ -30,7 +30,18 @@ OnPreview = Callable[[str, Array], None]
 
 _KEPT_JOBS = 200
 _PRIORITIES = {"operation": -1, "batch-file": -2}  # the rest is quick and awaited by the user
+_LONG = ("train",)
+"""Tasks that take hours: they run in a second compute process, so that nobody waits for their end to open a file."""
 _log = logging.getLogger(__name__)
+
+
+class _Lane:
+    """A compute process and the queue in front of it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.pool = QThreadPool()
+        self.pool.setMaxThreadCount(1)
 
 
 @dataclass
@@ -49,14 +60,14 @@ class _News:
 class _Run(QRunnable):
     """A job in the pool: runs its task, and gathers news until the window's thread has time for it."""
 
-    def __init__(self, job: Job, task: Task, host: Host, wake: Callable[[_Run], None]) -> None:
+    def __init__(self, job: Job, task: Task, lane: _Lane, wake: Callable[[_Run], None]) -> None:
         super().__init__()
         self.setAutoDelete(False)
-        self.job = job
+        self.job, self.lane = job, lane
         self.on_done: OnDone | None = None
         self.on_failed: OnFailed | None = None
         self.on_preview: OnPreview | None = None
-        self._task, self._host, self._wake = task, host, wake
+        self._task, self._wake = task, wake
         self._lock = threading.Lock()
         self._news: _News | None = None
 
@@ -72,7 +83,7 @@ class _Run(QRunnable):
         )
         outcome: TaskResult | Failure | Cancelled
         try:
-            outcome = self._host.run(self._task, report)
+            outcome = self.lane.host.run(self._task, report)
         except Cancelled as cancelled:
             outcome = cancelled
         except TaskFailed as failed:
@@ -112,7 +123,7 @@ class _Run(QRunnable):
 
 
 class JobEngine(QObject):
-    """Queue of jobs for one device (one compute process). Everything but the computing happens in the window's thread.
+    """Queue of jobs in front of the compute process. Everything but the computing happens in the window's thread.
 
     ``job_added``, ``job_changed`` (progress, log, device, state) and ``job_finished`` carry the :class:`Job`.
     """
@@ -125,9 +136,8 @@ class JobEngine(QObject):
     def __init__(self, host: Host | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         allow_many_descriptors()
-        self._host = host or Host()
-        self._pool = QThreadPool()
-        self._pool.setMaxThreadCount(1)
+        self._lane = _Lane(host or Host())
+        self._long: _Lane | None = None
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
         self._runs: dict[int, _Run] = {}
@@ -138,11 +148,16 @@ class JobEngine(QObject):
     @property
     def worker_pid(self) -> int | None:
         """Process id of the compute process, None while there is none."""
-        return self._host.pid
+        return self._lane.host.pid
+
+    @property
+    def long_worker_pid(self) -> int | None:
+        """Process id of the compute process of tasks that take hours, None while there is none."""
+        return None if self._long is None else self._long.host.pid
 
     def start(self) -> None:
         """Start the compute process in a thread; call it once the window is shown."""
-        self._pool.start(self._start_host)
+        self._lane.pool.start(self._start_host)
 
     def submit(
         self,
@@ -160,12 +175,12 @@ class JobEngine(QObject):
         if self._closed:
             raise RuntimeError("the job engine is shut down")
         job = Job(next(self._numbers), title, task)
-        run = _Run(job, task, self._host, self._woken.emit)
+        run = _Run(job, task, self._lane_of(task), self._woken.emit)
         run.on_done, run.on_failed, run.on_preview = on_done, on_failed, on_preview
         self._jobs[job.id], self._runs[job.id] = job, run
         self.job_added.emit(job)
         # 0 for files: a pool with an idle thread takes the next job with priority 0 whatever is asked
-        self._pool.start(run, _PRIORITIES.get(task.name, 0))
+        run.lane.pool.start(run, _PRIORITIES.get(task.name, 0))
         return job
 
     def cancel(self, job_id: int) -> None:
@@ -174,7 +189,7 @@ class JobEngine(QObject):
         if run is None:
             return
         run.job.cancelling.set()
-        if self._pool.tryTake(run):
+        if run.lane.pool.tryTake(run):
             self._finish(run, Cancelled())
         else:
             run.job.message = "Cancelling…"
@@ -193,18 +208,28 @@ class JobEngine(QObject):
         if self._closed:
             return
         self._closed = True
-        self._pool.clear()
-        self._host.close()
-        self._pool.waitForDone()
+        lanes = [lane for lane in (self._lane, self._long) if lane is not None]
+        for lane in lanes:
+            lane.pool.clear()
+            lane.host.close()
+        for lane in lanes:
+            lane.pool.waitForDone()
         for run in list(self._runs.values()):
             run.job.cancelling.set()
             run.job.end("cancelled")
             del self._runs[run.job.id]
             self.job_finished.emit(run.job)
 
+    def _lane_of(self, task: Task) -> _Lane:
+        if task.name not in _LONG:
+            return self._lane
+        if self._long is None:
+            self._long = _Lane(Host(warm=False))
+        return self._long
+
     def _start_host(self) -> None:
         try:
-            self._host.start()
+            self._lane.host.start()
         except OSError as problem:  # the first job tells the user
             _log.warning("the compute process cannot be started: %s", problem)
 
@@ -236,7 +261,7 @@ class JobEngine(QObject):
         self._finished.append(job.id)
         if len(self._finished) > _KEPT_JOBS:
             del self._jobs[self._finished.popleft()]
-        job.versions = self._host.versions
+        job.versions = run.lane.host.versions
         if isinstance(outcome, TaskResult):
             job.fraction = 1.0
             job.end("done")

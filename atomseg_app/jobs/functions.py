@@ -22,6 +22,8 @@ EXPORT_FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Format of the ``export`` task to its writer in :mod:`atomseg_app.io` and the inputs it takes."""
 
+_CHECKPOINT_S = 20.0
+
 
 def run_operation(task: Task, report: Report) -> TaskResult:
     """Run a registered operation: arguments ``operation`` and ``parameters``."""
@@ -64,6 +66,44 @@ def process_file(task: Task, report: Report) -> TaskResult:
     outputs = batch.Outputs(**{name: Path(path) for name, path in asked.pop("outputs").items()})
     row = batch.process_one(batch.FileTask(Path(asked.pop("path")), outputs, **asked), report)[1]
     return TaskResult(dataclasses.asdict(row))
+
+
+def simulate_pictures(task: Task, report: Report) -> TaskResult:
+    """Pictures of ``preset`` (``count``, ``seed``, ``size_px``): image and true columns in turn; facts as value."""
+    from atomseg_app import devices
+    from atomseg_app.simulate.pictures import simulate_pictures as simulate
+    from atomseg_app.simulate.preset import PRESETS
+
+    asked = task.arguments
+    preset = dataclasses.replace(PRESETS[asked["preset"]], size_px=asked["size_px"])
+    device = devices.choose(asked.get("device", "auto"), report)
+    pictures = list(simulate(preset, asked["count"], asked["seed"], device, report))
+    items = tuple(item for picture in pictures for item in (picture.image, picture.columns))
+    return TaskResult([dict(picture.facts) for picture in pictures], items)
+
+
+def train_network(task: Task, report: Report) -> TaskResult:
+    """Train ``kind`` with ``settings`` in ``folder``, going on where ``resume`` says so; the value is the card's path.
+
+    The model goes to ``shelf``. Checkpoints are frequent: a job that does not stop in time is ended.
+    """
+    from atomseg_app.networks.courses import kind
+
+    asked, chosen = task.arguments, kind(task.arguments["kind"])
+    model = chosen.load(chosen.train)(
+        chosen.settings.model_validate(asked["settings"]), Path(asked["folder"]), report, shelf=Path(asked["shelf"]),
+        resume=asked["resume"], checkpoint_s=_CHECKPOINT_S,
+    )  # fmt: skip
+    return TaskResult(str(model.card_path))
+
+
+def keep_network(task: Task, report: Report) -> TaskResult:
+    """Save the best network so far of the run of ``kind`` in ``folder`` to ``shelf``; the value is the card's path."""
+    from atomseg_app.networks.courses import kind
+
+    asked, chosen = task.arguments, kind(task.arguments["kind"])
+    model = chosen.load(chosen.keep)(Path(asked["folder"]), report, shelf=Path(asked["shelf"]))
+    return TaskResult(str(model.card_path))
 
 
 def warm_up(task: Task, report: Report) -> TaskResult:

@@ -26,6 +26,9 @@ BUILT_IN: Mapping[str, str] = {
     "open": "atomseg_app.jobs.functions:open_file",
     "export": "atomseg_app.jobs.functions:export_columns",
     "batch-file": "atomseg_app.jobs.functions:process_file",
+    "simulate": "atomseg_app.jobs.functions:simulate_pictures",
+    "train": "atomseg_app.jobs.functions:train_network",
+    "keep-network": "atomseg_app.jobs.functions:keep_network",
     "warm": "atomseg_app.jobs.functions:warm_up",
     "devices": "atomseg_app.jobs.functions:list_devices",
 }
@@ -35,6 +38,9 @@ _TITLES = {
     "open": "Open file",
     "export": "Export",
     "batch-file": "Measure a file",
+    "simulate": "Simulate pictures",
+    "train": "Train a network",
+    "keep-network": "Keep a network",
     "warm": "Prepare the compute process",
     "devices": "List devices",
 }
@@ -60,6 +66,8 @@ class Task:
         """Files that it writes."""
         if self.name == "export":
             return (self.arguments["path"],)
+        if self.name in ("train", "keep-network"):  # what it writes in these folders has the name of its process
+            return tuple(os.path.join(self.arguments[folder], "any") for folder in ("folder", "shelf"))
         return tuple(self.arguments["outputs"].values()) if self.name == "batch-file" else ()
 
 

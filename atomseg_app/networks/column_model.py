@@ -151,9 +151,9 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
     progress = checkpoint.read_progress(folder) or checkpoint.Progress()
     converged, note = convergence(entries)
     preset = PRESETS[settings.preset]
-    figures: dict[str, Any] = {f"validation {name.replace('_', ' ')}": round(value, 5) for name, value in best.items()}
+    figures: dict[str, Any] = {_figure(name): round(value, 5) for name, value in best.items()}
     if best:
-        figures["validation of step"] = best_step
+        figures["step of these figures"] = best_step
     return ModelCard(
         name=settings.name,
         title=f"Columns, {settings.network} network, {settings.preset} pictures",
@@ -170,6 +170,11 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip
+
+
+def _figure(name: str) -> str:
+    """Name of a validation figure on the card."""
+    return "denoising, gain (dB)" if name == "gain_db" else f"validation {name.replace('_', ' ')}"
 
 
 def _plain_options(network: str) -> dict[str, Any]:

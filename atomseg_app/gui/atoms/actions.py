@@ -59,6 +59,9 @@ def _find(tab: AtomsTab) -> list[Action]:
         Action("atoms.batch", "Find in many files…", tab.open_batch,
                "Find columns in every file of a folder, with one table a file and a summary.", "Columns", "Ctrl+B",
                "mdi6.folder-multiple-image", section="find"),
+        Action("atoms.networks", "Networks…", tab.open_networks,
+               "The networks that find columns: their cards, what they were trained on, and training one of your own.",
+               "Columns", "Ctrl+Shift+N", "mdi6.graph-outline", section="find"),
     ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class Steps(StepColumn):
         self.calibrate_section.body.addWidget(self.calibrate)
         self.find_section = Section("2  Find", "Find the atomic columns of the image.")
         self.find_section.body.addWidget(self.find_panel)
+        self.find_section.body.addWidget(ActionButton(actions.qaction("atoms.networks")))
         correct = Section("3  Correct", "Add, move and delete columns with the tools above the picture.")
         correct.body.addWidget(self.selection_text)
         self.measure_section = Section("4  Measure", "Spacings, distances, power spectrum.")

@@ -30,6 +30,7 @@ from atomseg_app.gui.canvas import Pointer, Tool
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.image_layer import visible_window
 from atomseg_app.gui.image_view import ImageView
+from atomseg_app.gui.networks.dialog import NetworksDialog
 from atomseg_app.gui.tab import Tab, TourStep
 
 NOT_CALIBRATED = "The pixel size of this image is not known: lengths are shown in px until you give it."
@@ -55,6 +56,7 @@ class AtomsTab(Tab):
         self.overlay = Overlay(self.view, self.model)
         self.exporter = Exporter(context, self.view, self)
         self.batch: BatchDialog | None = None
+        self.networks: NetworksDialog | None = None
         self.tool_name = "select"
         self.fft_on = False
         self._asked: set[int] = set()
@@ -209,6 +211,12 @@ class AtomsTab(Tab):
             self.batch.open_file.connect(self._open_from_batch)
         self.batch.show()
         self.batch.raise_()
+
+    def open_networks(self) -> None:
+        """Show the networks, what they were trained on, and how to train one."""
+        self.networks = self.networks or NetworksDialog(self.context, self)
+        self.networks.show()
+        self.networks.raise_()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter on the picture finds columns."""
