@@ -3,7 +3,7 @@
 abTEM (Madsen & Susi, Open Res. Europe 1, 24, 2021) scans three crystals that ASE expanded and cut, so that neither
 crystallography nor scattering is ours. Columns fitted to its HAADF images are compared with those of the projection:
 where they are, and how their intensities follow the sum of Z^p over their atoms (Pennycook & Boatner, Nature 336, 565,
-1988). Eight frozen configurations leave some 1 to 2 pm and 5 % to chance. abTEM is taken from this environment or
+1988). Eight frozen configurations leave 1 to 3 pm and some 5 % to chance. abTEM is taken from this environment or
 from the one whose Python the variable ``ATOMSEG_PEER_PYTHON`` names.
 """
 
