@@ -72,8 +72,8 @@ def reflections_of(
     ky, kx = np.meshgrid(fft.fftfreq(height), fft.rfftfreq(width), indexing="ij")
     k = np.hypot(kx, ky)
     ring = np.minimum((k * 2 * min(height, width)).astype(int), 4 * min(height, width))
-    level = ndimage.mean(power, ring, np.arange(ring.max() + 1))
-    excess = ndimage.gaussian_filter(power, 0.7, mode="wrap") - np.nan_to_num(level)[ring]
+    level = np.bincount(ring.ravel(), power.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    excess = ndimage.gaussian_filter(power, 0.7, mode="wrap") - level[ring]
     excess[k < _LEAST_PERIODS / min(height, width)] = 0
     found = [None if one is None else np.array(one, float) for one in given]
     for place in range(2):

@@ -232,8 +232,11 @@ def _most_common(xy: Floats, links: _Links, vectors: Floats) -> tuple[Floats, np
     densest = some[int(np.argmax(near.query_ball_point(some, _ONE_GRAIN / 2, return_length=True)))]
     members = np.abs(smooth - densest).max(axis=1) < _ONE_GRAIN / 2
     map_ = np.median(smooth[members], axis=0)
-    alike = np.ones(len(xy), bool)
+    alike = np.zeros(len(xy), bool)
     alike[known] = np.abs(smooth - map_).max(axis=1) < _ONE_GRAIN
+    # At borders columns have too few steps to say; a step to one that is alike speaks for them.
+    unknown = ~np.isfinite(flat).all(axis=1)
+    alike[unknown] = ((links.steps[unknown] >= 0) & alike[links.steps[unknown]]).any(axis=1)
     return reduced(vectors @ map_.reshape(2, 2).T), alike
 
 

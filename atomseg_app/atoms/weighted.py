@@ -57,8 +57,10 @@ def fit_cells(xy: Floats, err: Floats, index: Ints, group: Ints) -> Cells:
             scale = max(1.4826 * float(np.median(scaled)), 1e-12)
             weight = base * np.minimum(1, _HUBER * scale / np.maximum(scaled, 1e-300))
         free = max(1, len(xy) - design.shape[1])
-        variance = float((weight * residual**2).sum()) / free
-        covariance = np.linalg.pinv((design * weight[:, None]).T @ design) * variance
+        # Huber, Robust Statistics, 1981, section 7.6: residuals as clipped, over the share that is not.
+        clipped = weight / base
+        variance = float((base * (clipped * residual) ** 2).sum()) / free / max(float(np.mean(clipped >= 1)), 0.1) ** 2
+        covariance = np.linalg.pinv((design * base[:, None]).T @ design) * variance
         errors[:, axis] = np.sqrt(np.diag(covariance)[:2])
         residuals[:, axis] = residual
     return Cells(solution[:2], errors, solution[2:], residuals)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Literal
 
-Benchmark = Literal["columns", "detection", "readers", "window", "multislice", "defects", "all"]
-_IN_ORDER = ("columns", "readers", "window", "multislice", "defects")  # columns ends with detection
+Benchmark = Literal["columns", "detection", "readers", "window", "multislice", "defects", "strain", "all"]
+_IN_ORDER = ("columns", "readers", "window", "multislice", "defects", "strain")  # columns ends with detection
 
 
 def run_benchmark(name: Benchmark) -> int:
