@@ -77,7 +77,10 @@ def train_columns(
         if not resume:
             folder.mkdir(parents=True, exist_ok=True)
         run_folder.begin(folder, settings, {"device": report.facts.device, "processes": workers.count})
-    train(module, course, plan_of(settings, checkpoint_s), folder, report)
+    try:
+        train(module, course, plan_of(settings, checkpoint_s), folder, report)
+    finally:
+        workers.leave()
     if not workers.first:
         return Model(_card(settings, folder), shelf / f"{settings.name}.json", "file")
     return save_model(shelf, module.float(), _card(settings, folder), overwrite=resume)

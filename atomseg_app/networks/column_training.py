@@ -130,8 +130,8 @@ def column_loss(out: torch.Tensor, wanted: Targets) -> tuple[torch.Tensor, dict[
         "background_free": 0.05 * _log_error(channel["background_free"], wanted.background_free),
         "super_resolved": 0.05 * _log_error(channel["super_resolved"], wanted.super_resolved),
     }
-    total = torch.stack(list(parts.values())).sum()
-    return total, {name: float(value.detach()) for name, value in parts.items()}
+    each = torch.stack(list(parts.values()))
+    return each.sum(), dict(zip(parts, each.detach().tolist(), strict=True))  # one transfer from the device
 
 
 def _log_error(picture: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

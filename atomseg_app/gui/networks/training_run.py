@@ -80,11 +80,10 @@ class TrainingRun(QObject):
     def start(self, settings: TrainColumns, *, resume: bool) -> None:
         """Train. Raises UserError where the name is taken or a run of that name waits to be continued."""
         folder = self.folder(settings.name)
-        if not resume:
-            if (user_folder() / f"{settings.name}.json").exists():
-                raise UserError(f"You have a network {settings.name!r} already; choose another name.")
-            if can_go_on(folder):
-                raise UserError(f"A training of {settings.name!r} was interrupted; continue it, or discard it first.")
+        if (user_folder() / f"{settings.name}.json").exists():
+            raise UserError(f"You have a network {settings.name!r} already; choose another name.")
+        if not resume and can_go_on(folder):
+            raise UserError(f"A training of {settings.name!r} was interrupted; continue it, or discard it first.")
         self.name, self._ending, self._began, self._lines = settings.name, "pause", None, 0
         self.message = "Waiting for the compute process…"
         arguments = {

@@ -159,6 +159,13 @@ def test_stopping_keeps_the_best_and_pausing_can_be_continued(
     press(dialog, "networks.start")
     run, page = dialog.run, dialog.training
     qtbot.waitUntil(lambda: can_go_on(run.folder("stopped")), timeout=JOB_MS)
+    gallery = dialog.gallery  # other work does not wait for the end of the training
+    turn_to(dialog, gallery)
+    gallery.form.set_values({"count": 1, "size_px": 64})
+    press(dialog, "networks.simulate")
+    qtbot.waitUntil(lambda: len(gallery.pictures) == 1, timeout=JOB_MS)
+    assert run.running
+    turn_to(dialog, page)
     start = time.monotonic()
     press(dialog, "networks.pause")
     qtbot.waitUntil(lambda: not run.running, timeout=CANCEL_MS)
@@ -179,6 +186,7 @@ def test_stopping_keeps_the_best_and_pausing_can_be_continued(
     os.kill(pid, signal.SIGKILL)
     qtbot.waitUntil(lambda: not run.running, timeout=CANCEL_MS)
     assert "It can be continued" in page.state.text()
+    assert not list(run.folder("stopped").glob(".*")), "nothing half-written is left"
     qtbot.waitUntil(lambda: main_window.context.notify.dialog is not None)
     main_window.context.notify.dialog.close()
     press(dialog, "networks.stop")
