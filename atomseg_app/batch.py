@@ -273,7 +273,7 @@ def summary_row(columns: Data) -> SummaryRow:
         mean_spacing_nm=_mean(nearest_px(columns, scale)) if columns.calibrated else None,
         mean_spacing_px=_mean(nearest_px(columns)),
         median_error_pm=_median(np.sqrt((errors**2).mean(axis=1))),
-        notes=tuple(note for step in columns.history for note in step.notes),
+        notes=columns.history[-1].notes if columns.history else (),
     )
 
 

@@ -182,7 +182,9 @@ def draw_colour_bar(
     sheet.paste(bar, (left, top))
     draw = ImageDraw.Draw(sheet)
     font = _font(unit)
-    draw.text((left, top - unit), label, _INK, font, anchor="ls")
+    room = sheet.width - left - unit // 4
+    text = font if font.getlength(label) <= room else _font(max(6, int(unit * room / font.getlength(label))))
+    draw.text((left, top - unit), label, _INK, text, anchor="ls")
     for share in np.linspace(0, 1, 5):
         y = bottom - share * (bottom - top)
         draw.line((left + unit, y, left + unit + unit // 3, y), _INK, 1)
