@@ -51,7 +51,7 @@ def count_atoms(columns: Columns, parameters: CountAtoms, report: Report) -> Col
     if parameters.library:
         atoms, library = read_library(parameters.library)
         counts = counted_by_library(values[asked] * parameters.library_scale, atoms, library)
-        _say_library(counts, values[asked] * parameters.library_scale, library, report)
+        _say_library(counts, library, report)
     else:
         most = min(parameters.most_components, int(asked.sum()) // 2)
         counts = counted(
@@ -74,13 +74,15 @@ def _values(table: Array, quantity: str) -> tuple[Floats, npt.NDArray[np.bool_]]
     """Intensities (n,) of that name and which rows count."""
     names = [name for name in table.dtype.names or () if table.dtype[name].kind == "f"]
     if quantity not in names:
-        raise UserError(f"The table has no intensity {quantity!r}; measure intensities first, or use one of its fields.")
+        raise UserError(
+            f"The table has no intensity {quantity!r}; measure intensities first, or use one of its fields."
+        )
     values = table[quantity].astype(np.float64)
     asked = np.isfinite(values) & (table["flag"] != FLAG_EDGE) & (table["flag"] != FLAG_VACANT)
     if asked.sum() < _LEAST_COLUMNS:
         raise UserError(
-            f"Atoms are counted from the distribution of intensities, but only {int(asked.sum())} columns that the border "
-            "does not cut have one; find more columns."
+            f"Atoms are counted from the distribution of intensities, but only {int(asked.sum())} columns that the "
+            "border does not cut have one; find more columns."
         )
     return values, asked
 
@@ -126,12 +128,8 @@ def _numbers(means: Floats, first: int | None) -> Ints:
 
 
 def _rivals(criterion: Floats, chosen: int, most: int) -> tuple[int, ...]:
-    """Other numbers of components that the criterion does not exclude: nearly as good, or a minimum of their own past
-    that of few components; the largest tried if the criterion still falls there.
-    """
+    """Other numbers of components that the criterion does not exclude; the largest tried if it still falls there."""
     near = criterion < criterion[chosen - 1] + CLEAR
-    inner = criterion[1:-1]
-    near[1:-1] |= (inner < criterion[:-2] - CLEAR) & (inner < criterion[2:] - CLEAR)
     if chosen > most - _BEYOND:
         near[-1] = True
     near[chosen - 1] = False
@@ -140,21 +138,28 @@ def _rivals(criterion: Floats, chosen: int, most: int) -> tuple[int, ...]:
 
 def counted_by_library(values: Floats, atoms: Ints, library: Floats) -> Counts:
     """Counts from intensities (n,) in the library's unit: a mixture whose means are the library's (m,), so that the
-    scatter round it is measured too (De wael et al., Ultramicroscopy 177, 69, 2017).
+    scatter round it is measured too (De wael et al., Ultramicroscopy 177, 69, 2017). What lies outside the library by
+    more than its last step is given its nearest end, with no probability.
     """
-    mixture = fit_mixture(values, library, fixed=True)
-    component = mixture.belongs.argmax(axis=1)
-    return Counts(
-        atoms[component], mixture.belongs.max(axis=1), mixture, atoms, np.array([mixture.icl]), ()
-    )  # fmt: skip
+    covered = (values > library[0] - (library[1] - library[0])) & (values < 2 * library[-1] - library[-2])
+    if not covered.any():
+        raise UserError(
+            f"No intensity lies in the library, from {library[0]:g} to {library[-1]:g}; the columns have about "
+            f"{np.median(values):.3g}. Give the factor between the two as library scale."
+        )
+    mixture = fit_mixture(values[covered], library, fixed=True)
+    number, sure = np.where(values > library[0], atoms[-1], atoms[0]), np.full(len(values), np.nan)
+    number[covered] = atoms[mixture.belongs.argmax(axis=1)]
+    sure[covered] = mixture.belongs.max(axis=1)
+    return Counts(number, sure, mixture, atoms, np.array([mixture.icl]), ())
 
 
 def _say(counts: Counts, parameters: CountAtoms, report: Report) -> None:
     """Tell the user what is not sure."""
     if len(counts.mixture.means) == 1 and parameters.components is None:
         report.note(
-            "The intensities do not fall into groups of equal thickness: one component explains them best, so counts from "
-            "them alone have no basis; compare with a simulated library or measure with more dose."
+            "The intensities do not fall into groups of equal thickness: one component explains them best, so counts "
+            "from them alone have no basis; compare with a simulated library or measure with more dose."
         )
     if counts.rivals:
         numbers = ", ".join(map(str, counts.rivals))
@@ -169,17 +174,19 @@ def _say(counts: Counts, parameters: CountAtoms, report: Report) -> None:
         one = counts.mixture.means[0] / np.median(np.diff(counts.mixture.means) / steps)
         if abs(one - round(float(one))) > 0.25 or one < 0.75:
             report.note(
-                f"The weakest columns scatter as {one:.2f} atoms would, which is no whole number; all counts may be off by "
+                f"The weakest columns scatter as {one:.2f} atoms would, no whole number; all counts may be off by "
                 "one. Give the number of atoms of the weakest columns if it is known."
             )
 
 
-def _say_library(counts: Counts, values: Floats, library: Floats, report: Report) -> None:
+def _say_library(counts: Counts, library: Floats, report: Report) -> None:
     """Tell the user where the library does not fit."""
     width = float(counts.mixture.widths[0])
-    beyond = int(np.count_nonzero((values > library[-1] + 2 * width) | (values < library[0] - 2 * width)))
+    beyond = int(np.count_nonzero(~np.isfinite(counts.probability)))
     if beyond:
-        report.note(f"{beyond} columns lie outside the library, from {library[0]:g} to {library[-1]:g}; check the scale.")
+        report.note(
+            f"{beyond} columns lie outside the library, from {library[0]:g} to {library[-1]:g}; check the scale."
+        )
     if width > 0.5 * float(np.median(np.diff(library))):
         report.note(
             f"Intensities scatter by {width:.3g} round the library, more than half of what one atom adds; counts are "

@@ -22,10 +22,10 @@ from atomseg_app.atoms import defect_operations as codes
 from atomseg_app.atoms.defect_operations import DEFECTS, FindDefects
 from atomseg_app.atoms.dislocations import Dislocation, boundary_columns, dislocations
 from atomseg_app.atoms.grains import fit_lattice
-from atomseg_app.atoms.intensity import CELL_RADIUS_SIGMA, cell_sums, fit_amplitudes
+from atomseg_app.atoms.intensity import CELL_RADIUS_SIGMA, Places, cell_sums, fit_amplitudes
 from atomseg_app.atoms.lattice import Floats, Ints, Lattice, aspect, has_lattice, kept_lattice, with_lattice
 from atomseg_app.atoms.reference import LEAST_MEMBERS, Departures, departures
-from atomseg_app.atoms.vacant import VacantSites, enclosed, vacant_sites
+from atomseg_app.atoms.vacant import VacantSites, enclosed, sites_beyond, vacant_sites
 from atomseg_app.data import FLAG_EDGE, FLAG_VACANT, Array, Columns, Image, column_table, joined, with_quantities
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
@@ -35,6 +35,7 @@ Bools = npt.NDArray[np.bool_]
 QUANTITIES = ("defect", "defect_score", "defect_probability", "intensity_ratio")
 _GROUPS = 1000  # sublattices of a grain are numbered within this
 _EDGE_SIGMA = 2.0  # sites whose core the border cuts are not judged
+_TAIL_SIGMA = 4.0  # how far outside the image a column may stand whose tail is in it
 _LIKE_OTHER = 2.5  # standard deviations within which an intensity is that of another sublattice
 _SURE_CIRCUIT = 3.0  # standard deviations between a circuit's steps and other ones
 _WIDEST = 8.0  # standard deviations up to which true defects are spread, at least
@@ -74,8 +75,8 @@ def find_defects(image: Image, columns: Columns, parameters: FindDefects, report
     group = np.where(lattice.grain >= 0, lattice.grain * _GROUPS + lattice.site, -1)
     spacing = float(np.median(cKDTree(columns.xy_px).query(columns.xy_px, 2)[0][:, 1]))
     fit = fit_amplitudes(
-        image.values, columns.table, spacing, report.part(0.2, 0.7), group=group,
-        sites_xy_px=sites.xy / scale, sites_group=sites.grain * _GROUPS + sites.site, device=device,
+        image.values, columns.table, spacing, report.part(0.2, 0.7), group=group, device=device,
+        sites=_places(sites, scale), beyond=_places(sites_beyond(lattice, shape, _TAIL_SIGMA * sigma), scale),
     )  # fmt: skip
     measured = fit.intensities
     value, error = measured.volume, measured.volume_err
@@ -87,6 +88,11 @@ def find_defects(image: Image, columns: Columns, parameters: FindDefects, report
     found = _with_findings(columns, lattice, sites, findings, fit.intensities.amplitude, scale)
     report.progress(1.0, _in_words(findings))
     return replace(found, metadata={**found.metadata, "defects": _summary(findings, cores, scale, parameters)})
+
+
+def _places(sites: VacantSites, scale: Floats) -> Places:
+    """Sites in pixels of the file, with their group."""
+    return Places(sites.xy / scale, sites.grain * _GROUPS + sites.site)
 
 
 def without_vacant(columns: Columns) -> Columns:
@@ -176,7 +182,7 @@ def _off_lattice(lattice: Lattice, whole: Bools, shape: tuple[float, float], cor
 
 
 def _like_other(rows: Ints, xy: Floats, value: Floats, error: Floats, group: Ints, departed: Departures) -> Bools:
-    """Whether the intensity of called columns (k,) is that of another sublattice of their grain there, not their own."""
+    """Whether the intensity of called columns (k,) is that of another sublattice of their grain there."""
     like = np.zeros(len(rows), bool)
     known = np.isfinite(departed.expected)
     for label in np.unique(group[known]):
@@ -270,9 +276,7 @@ def _in_words(findings: Findings) -> str:
     return ", ".join(parts) or "no defects"
 
 
-def _summary(
-    findings: Findings, cores: list[Dislocation], scale: Floats, parameters: FindDefects
-) -> Mapping[str, Any]:
+def _summary(findings: Findings, cores: list[Dislocation], scale: Floats, parameters: FindDefects) -> Mapping[str, Any]:
     """What the table cannot say, JSON-able: comparisons, threshold, numbers, dislocations in pixels of the file."""
     return {
         "comparisons": int(np.isfinite(findings.p_value).sum()),

@@ -34,7 +34,16 @@ _STEPS = 6
 _AT_REST = 1e-3  # of an error bar
 _DENSE = 900
 _SHAPE_SD = 1e-3  # shapes are given, not fitted
+_SPREAD_BEYOND = 0.3  # of the usual amplitude: how well that of a column beyond the border is known
 _FIRST_NOISE = Noise(0.0, 0.01, 1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Positions (m, 2) as x, y in pixels of the file, and the group (m,) of columns that each would belong to."""
+
+    xy_px: Floats
+    group: npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,23 +69,48 @@ class Intensities:
         return np.asarray(2 * np.pi * self.sigma_px**2 * self.amplitude_err)
 
 
+class _AmplitudeProblem(Problem):
+    """The fit of one scene in which positions and shapes are known."""
+
+    def normal_equations(self, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None) -> normal.Normal:
+        """Joint normal equations that move amplitudes and the background alone."""
+        whole = super().normal_equations(at, weight, data)
+        free = np.zeros(whole.layout.count)
+        free[_linear(whole.layout)] = 1
+        matrix = sp.diags(free) @ whole.matrix @ sp.diags(free) + sp.diags(1 - free)
+        return normal.Normal(whole.layout, sp.csr_matrix(matrix), whole.gradient * free)
+
+
+def _linear(layout: normal.Layout) -> Ints:
+    """Indices of the unknowns that the model is linear in: amplitudes, then the background."""
+    amplitude = np.arange(layout.columns) * layout.own + 2
+    return np.concatenate([amplitude, layout.first_node + np.arange(layout.nodes)]).astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Amplitudes:
-    """A joint fit of amplitudes: the scene, the model at its best, the noise, and the variance (n,) in scene units."""
+    """A joint fit of amplitudes: the scene, the model at its best, the noise, and the variance (n,) in scene units.
+
+    The first ``kept`` columns are those asked for; others stand beyond the border.
+    """
 
     scene: Scene
     problem: Problem
     at: Point
     noise: Noise
     variance: Floats
+    kept: int
 
     @property
     def intensities(self) -> Intensities:
         """The fit in units of the file."""
-        state, scale = self.at.state, self.scene.scale
+        state, scale = self.at.state.take(np.arange(self.kept)), self.scene.scale
         level = _at_columns(self.problem.background.render(self.at.coefficients), state)
         return Intensities(
-            state.amplitude * scale, np.sqrt(self.variance) * scale, state.sigma, level * scale + self.scene.offset
+            state.amplitude * scale,
+            np.sqrt(self.variance[: self.kept]) * scale,
+            state.sigma,
+            level * scale + self.scene.offset,
         )
 
 
@@ -87,23 +121,32 @@ def fit_amplitudes(
     report: Report,
     *,
     group: npt.NDArray[np.integer] | None = None,
-    sites_xy_px: Floats | None = None,
-    sites_group: npt.NDArray[np.integer] | None = None,
+    sites: Places | None = None,
+    beyond: Places | None = None,
     device: torch.device | None = None,
 ) -> Amplitudes:
-    """Amplitudes of the columns of a table (n,), then of sites (m, 2), in an image (y, x), all at once.
+    """Amplitudes of the columns of a table (n,), then of ``sites`` (m,), in an image (y, x), all at once.
 
-    Columns of a group (n,), the sublattice where not given, have one shape; sites take that of their group (m,), or
-    that of all columns. Raises Cancelled.
+    Columns of a group (n,), the sublattice where not given, have one shape; sites take that of their group, or that of
+    all columns. ``beyond`` the border are columns whose tails reach in: they have about the amplitude of their group
+    and are no part of the result. Raises Cancelled.
     """
     scene = Scene.of(values, device or torch.device("cpu"))
     group = table["sublattice"] if group is None else group
     state = common_shapes(measured.state_of(table, scene), group, table["flag"] != FLAG_NOT_CONVERGED)
-    if sites_xy_px is not None and len(sites_xy_px):
-        labels = np.full(len(sites_xy_px), -1) if sites_group is None else sites_group
-        state = state.joined(_at_sites(state, group, sites_xy_px, labels))
-    problem = Problem(scene, float(np.median(state.sigma)), spacing_px, Prior(_SHAPE_SD, _SHAPE_SD))
-    return _descend(problem, problem.start(state), report)
+    state, labels = _with_places(state, np.asarray(group), sites)
+    count = len(state)
+    state, _ = _with_places(state, labels, beyond)
+    pull = np.zeros(len(state))
+    if beyond is not None and len(beyond.xy_px):
+        level = {
+            int(label): float(np.median(state.amplitude[: len(table)][group == label])) for label in np.unique(group)
+        }
+        usual = np.array([level.get(int(label), 0.0) for label in beyond.group])
+        state.amplitude[count:] = usual
+        pull[count:] = 1 / (_SPREAD_BEYOND * np.maximum(np.abs(usual), 1e-3)) ** 2
+    problem = _AmplitudeProblem(scene, float(np.median(state.sigma)), spacing_px, Prior(_SHAPE_SD, _SHAPE_SD))
+    return _descend(problem, problem.start(state), pull, count, report)
 
 
 def common_shapes(
@@ -118,26 +161,31 @@ def common_shapes(
     return replace(state, root=root)
 
 
-def _at_sites(
-    state: model.ColumnState, group: npt.NDArray[np.integer], xy_px: Floats, labels: npt.NDArray[np.integer]
-) -> model.ColumnState:
-    """Columns of no amplitude at given places, with the shape of their group (m,)."""
+def _with_places(
+    state: model.ColumnState, group: npt.NDArray[np.integer], places: Places | None
+) -> tuple[model.ColumnState, npt.NDArray[np.integer]]:
+    """Columns followed by others of no amplitude at given places, with the shape of their group; and all groups."""
+    if places is None or not len(places.xy_px):
+        return state, group
     typical = np.median(state.root, axis=0)
     shape = {int(label): state.root[np.flatnonzero(group == label)[0]] for label in np.unique(group)}
-    root = np.array([shape.get(int(label), typical) for label in labels])
-    return model.ColumnState(xy_px[:, 0].copy(), xy_px[:, 1].copy(), np.zeros(len(xy_px)), root)
+    root = np.array([shape.get(int(label), typical) for label in places.group])
+    x, y = np.asarray(places.xy_px, float).T
+    more = model.ColumnState(x.copy(), y.copy(), np.zeros(len(x)), root)
+    return state.joined(more), np.concatenate([group, places.group])
 
 
-def _descend(problem: Problem, at: Point, report: Report) -> Amplitudes:
-    """Reweighted least squares: the model is linear, but its noise depends on it."""
-    scene, noise = problem.scene, _FIRST_NOISE
+def _descend(problem: Problem, at: Point, pull: Floats, kept: int, report: Report) -> Amplitudes:
+    """Reweighted least squares: the model is linear, but its noise depends on it. ``pull`` (n,) is the information that
+    holds amplitudes where they start, ``kept`` the number of columns asked for.
+    """
+    scene, noise, count = problem.scene, _FIRST_NOISE, len(at.state)
+    usual = at.state.amplitude.copy()
     for taken in range(1, _STEPS + 1):
-        report.progress(taken / _STEPS, f"Measuring {len(at.state)} columns")
-        equations = problem.normal_equations(at, problem.weight(at, noise))
-        matrix, gradient = _linear_part(equations)
-        factor = splu(matrix.tocsc())
-        step = factor.solve(gradient)
-        count = len(at.state)
+        report.progress(taken / _STEPS, f"Measuring {kept} columns")
+        matrix, gradient = _linear_part(problem.normal_equations(at, problem.weight(at, noise)), pull)
+        gradient[:count] -= pull * (at.state.amplitude - usual)
+        step = splu(matrix.tocsc()).solve(gradient)
         state = replace(at.state, amplitude=at.state.amplitude + step[:count])
         coefficients = at.coefficients + step[count:].reshape(at.coefficients.shape)
         at = Point(state, at.own, at.common, coefficients, problem.image(state, coefficients))
@@ -146,21 +194,21 @@ def _descend(problem: Problem, at: Point, report: Report) -> Amplitudes:
         if moved < _AT_REST and taken > 2:
             break
     equations = problem.normal_equations(at, problem.weight(at, noise))
-    variance = _variance(_linear_part(equations)[0], at.state)
-    fit = Fit(problem, at, noise, np.zeros(len(at.state)), equations)
-    variance = variance * (float(precision.excess_power(fit)[2]) if len(at.state) else 1.0)
-    return Amplitudes(scene, problem, at, noise, variance)
+    variance = _variance(_linear_part(equations, pull)[0], at.state)
+    fit = Fit(problem, at, noise, np.zeros(count), equations)
+    variance = variance * (float(precision.excess_power(fit)[2]) if count else 1.0)
+    return Amplitudes(scene, problem, at, noise, variance, kept)
 
 
-def _linear_part(equations: normal.Normal) -> tuple[sp.csr_matrix, Floats]:
+def _linear_part(equations: normal.Normal, pull: Floats) -> tuple[sp.csr_matrix, Floats]:
     """Normal equations of amplitudes and background alone; pixels that no one speaks for are held."""
     layout = equations.layout
-    index = np.concatenate(
-        [np.arange(layout.columns) * layout.own + 2, layout.first_node + np.arange(layout.nodes)]
-    ).astype(np.int64)
+    index = _linear(layout)
     matrix = equations.matrix[index][:, index]
     least = 1e-9 * float(matrix.diagonal().max())
-    return sp.csr_matrix(matrix + least * sp.eye(len(index))), equations.gradient[index]
+    held = np.full(len(index), least)
+    held[: layout.columns] += pull
+    return sp.csr_matrix(matrix + sp.diags(held)), equations.gradient[index]
 
 
 def _variance(matrix: sp.csr_matrix, state: model.ColumnState) -> Floats:
@@ -198,7 +246,7 @@ def cell_sums(fit: Amplitudes, radius_px: float, *, subtract_background: bool = 
     if not subtract_background:
         level = problem.background.render(fit.at.coefficients).cpu().numpy().astype(np.float64)[inside]
         total += np.bincount(cell, level * fit.scene.scale + fit.scene.offset, len(state))
-    return np.asarray(total), np.asarray(error)
+    return np.asarray(total[: fit.kept]), np.asarray(error[: fit.kept])
 
 
 def cells(xy_px: Floats, shape: tuple[int, int], radius_px: float) -> Ints:

@@ -21,7 +21,9 @@ def read_library(path: str | Path) -> tuple[npt.NDArray[np.int64], Floats]:
     path = Path(path)
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise FileError(f"{path} is larger than any library of intensities; give a text file with one number a line.")
+            raise FileError(
+                f"{path} is larger than any library of intensities; give a text file with one number a line."
+            )
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise FileError(f"{path} cannot be read as a library of intensities ({problem}).") from problem

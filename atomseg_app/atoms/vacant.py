@@ -45,25 +45,48 @@ def vacant_sites(lattice: Lattice, shape: tuple[float, float], margin: float) ->
 
     Each neighbour says where it should be by its lattice vectors, so that bending and dislocations do no harm.
     """
-    parts = [
-        _of_sublattice(lattice, number, site)
-        for number, grain in enumerate(lattice.grains)
-        for site in range(len(grain.sites))
-    ]
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return VacantSites(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    sites = VacantSites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("xy", "err", "grain", "site")))
+    sites = _everywhere(lattice, _LEAST_WITNESSES)
+    if not len(sites):
+        return sites
     x, y = sites.xy.T
     deep = (x >= margin) & (y >= margin) & (x <= shape[1] - 1 - margin) & (y <= shape[0] - 1 - margin)
-    nearest = cKDTree(lattice.xy).query(sites.xy)[0]
-    free = nearest > _TAKEN * float(np.median(cKDTree(lattice.xy).query(lattice.xy, 2)[0][:, 1]))
-    sites = sites.take(deep & free)
+    sites = sites.take(deep)
+    sites = sites.take(_free(lattice, sites.xy)) if len(sites) else sites
     return sites.take(enclosed(lattice, sites.xy, sites.grain, shape))
 
 
-def _of_sublattice(lattice: Lattice, number: int, site: int) -> VacantSites:
-    """Sites of one sublattice that its columns miss, wherever they lie."""
+def sites_beyond(lattice: Lattice, shape: tuple[float, float], reach: float) -> VacantSites:
+    """Sites outside an image of ``shape`` (y, x) in square pixels but not farther than ``reach``, of which at least one
+    neighbour is a column; sites just inside the border that no column was found at are among them.
+    """
+    sites = _everywhere(lattice, 1)
+    if not len(sites):
+        return sites
+    x, y = sites.xy.T
+    depth = np.minimum(np.minimum(x, shape[1] - 1 - x), np.minimum(y, shape[0] - 1 - y))
+    sites = sites.take((depth < 0) & (depth > -reach))
+    return sites.take(_free(lattice, sites.xy)) if len(sites) else sites
+
+
+def _everywhere(lattice: Lattice, witnesses: int) -> VacantSites:
+    """Sites that at least so many neighbours miss a column at, in all sublattices of all grains."""
+    parts = [
+        _of_sublattice(lattice, number, site, witnesses)
+        for number, grain in enumerate(lattice.grains)
+        for site in range(len(grain.sites))
+    ]
+    parts.append(VacantSites(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    return VacantSites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("xy", "err", "grain", "site")))
+
+
+def _free(lattice: Lattice, xy: Floats) -> Bools:
+    """Whether no column stands at places (m, 2), not even displaced."""
+    usual = float(np.median(cKDTree(lattice.xy).query(lattice.xy, 2)[0][:, 1]))
+    return np.asarray(cKDTree(lattice.xy).query(xy)[0] > _TAKEN * usual)
+
+
+def _of_sublattice(lattice: Lattice, number: int, site: int, least: int) -> VacantSites:
+    """Sites of one sublattice that at least so many of its columns miss, wherever they lie."""
     rows = lattice.rows(number, site)
     vectors = lattice.grains[number].vectors_px
     start, direction = np.nonzero(lattice.steps[rows] < 0)
@@ -77,7 +100,7 @@ def _of_sublattice(lattice: Lattice, number: int, site: int) -> VacantSites:
     xy = np.stack([np.bincount(place, said[:, axis], count) for axis in (0, 1)], axis=1) / witnesses[:, None]
     square = np.stack([np.bincount(place, (said[:, axis] - xy[place, axis]) ** 2, count) for axis in (0, 1)], axis=1)
     err = np.sqrt(square / np.maximum(witnesses - 1, 1)[:, None] / witnesses[:, None])
-    asked = witnesses >= _LEAST_WITNESSES
+    asked = witnesses >= least
     many = int(asked.sum())
     return VacantSites(xy[asked], err[asked], np.full(many, number), np.full(many, site))
 

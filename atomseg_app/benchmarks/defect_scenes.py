@@ -29,12 +29,15 @@ LATTICES = tuple(_CELLS)
 
 @dataclass(frozen=True, eq=False)
 class DefectScene:
-    """An image and its truth: the columns as they should be (n,), what each is, its true share of the usual intensity,
-    and the change of its intensity in standard errors, the natural scatter among them.
+    """An image and its truth: the columns as they should be and as they are, arrays (n,).
+
+    ``kind`` is what each is, ``share`` its intensity over the usual one, ``change`` by how many standard errors, the
+    natural scatter among them, the two differ.
     """
 
     values: Floats
     perfect: TrueColumns
+    actual: TrueColumns
     kind: Ints
     share: Floats
     change: Floats
@@ -45,7 +48,7 @@ class DefectScene:
         margin = _BORDER_SIGMA * float(self.perfect.sigma_px[0])
         size = self.values.shape[0]
         x, y = self.perfect.x_px, self.perfect.y_px
-        return (np.minimum(x, y) >= margin) & (np.maximum(x, y) <= size - 1 - margin)
+        return np.asarray((np.minimum(x, y) >= margin) & (np.maximum(x, y) <= size - 1 - margin))
 
 
 def scene(seed: int, *, defects: float = 0.08) -> DefectScene:
@@ -56,10 +59,10 @@ def scene(seed: int, *, defects: float = 0.08) -> DefectScene:
     """
     rng = np.random.default_rng([seed, 7])
     name = LATTICES[seed % len(LATTICES)]
-    spacing = rng.uniform(16, 24)
+    spacing = rng.uniform(11, 17)
     sigma = spacing * rng.uniform(0.17, 0.22)
     peak = float(np.exp(rng.uniform(np.log(20), np.log(500))))
-    size = int(spacing * np.sqrt(rng.uniform(60, 100)) * (1.25 if name in ("dumbbell", "honeycomb") else 1.0))
+    size = int(spacing * np.sqrt(rng.uniform(55, 90)) * (1.25 if name in ("dumbbell", "honeycomb") else 1.0))
     x, y, strength, site = _lattice(name, spacing, size, float(rng.uniform(0, np.pi)))
     position = np.stack([x, y], axis=1) / size - 0.5
     ramp = rng.normal(size=2)
@@ -84,7 +87,7 @@ def scene(seed: int, *, defects: float = 0.08) -> DefectScene:
     )
     values = poisson(render(actual, (size, size), background=background), rng)
     error = np.hypot(amplitude_bound(usual, sigma, level), natural * usual)
-    return DefectScene(values, perfect, kind, share, np.abs(share - 1) * usual / error)
+    return DefectScene(values, perfect, actual, kind, share, np.abs(share - 1) * usual / error)
 
 
 def amplitude_bound(amplitude: Floats, sigma_px: float, background: float) -> Floats:
@@ -121,4 +124,4 @@ def _exchanged(strength: Floats, site: Ints) -> Floats:
 def _plane(size: int, slope: Floats) -> Floats:
     """Image (size, size) of mean 1 that changes across it by ``slope`` (x, y), never below one half."""
     along = np.arange(size) / size - 0.5
-    return np.maximum(1 + slope[0] * along[None] + slope[1] * along[:, None], 0.5)
+    return np.asarray(np.maximum(1 + slope[0] * along[None] + slope[1] * along[:, None], 0.5))
