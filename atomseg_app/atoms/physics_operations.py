@@ -88,6 +88,13 @@ class MeasurePolarisation(Parameters):
     )
 
 
+class AssignSublattices(Parameters):
+    """Parameters of *Assign sublattices*."""
+
+    crystal: str = parameter("SrTiO3", "The crystal: a CIF file, or the name of a bundled crystal.")
+    zone: tuple[int, int, int] = parameter((0, 0, 1), "Zone axis [uvw] of its conventional cell, along the beam.")
+
+
 MEASURE_LATTICE = register(
     Operation(
         name="measure-lattice",
@@ -137,5 +144,18 @@ MEASURE_POLARISATION = register(
         function="atomseg_app.atoms.polarisation:measure_polarisation",
         inputs=("columns",),
         output="columns",
+    )
+)
+
+ASSIGN_SUBLATTICES = register(
+    Operation(
+        name="assign-sublattices",
+        title="Assign sublattices",
+        description="Number the sublattices as the columns of a known crystal seen along a zone axis.",
+        parameters=AssignSublattices,
+        function="atomseg_app.atoms.known_crystal:assign_sublattices",
+        inputs=("columns",),
+        output="columns",
+        figures=("sublattice",),
     )
 )
