@@ -18,6 +18,7 @@ _SAME_PLACE = 0.3  # of the shorter lattice vector: predictions of one site
 _TAKEN = 0.35  # of the nearest-neighbour distance: a column so near stands for the site, displaced
 _LEAST_WITNESSES = 3  # columns one step away that miss a neighbour at the site
 _ROUND = 1.5  # longer lattice vectors, round a place, in which its surroundings are looked at
+_HALF_TURN_DEG = 200.0
 WIDEST_GAP_DEG = 140.0  # without a column, seen from inside a crystal; from a straight facet it is 180
 
 
@@ -52,7 +53,7 @@ def vacant_sites(lattice: Lattice, shape: tuple[float, float], margin: float) ->
     deep = (x >= margin) & (y >= margin) & (x <= shape[1] - 1 - margin) & (y <= shape[0] - 1 - margin)
     sites = sites.take(deep)
     sites = sites.take(_free(lattice, sites.xy)) if len(sites) else sites
-    return sites.take(enclosed(lattice, sites.xy, sites.grain, shape))
+    return sites.take(enclosed(lattice, sites.xy, sites.grain, shape, in_rows=True))
 
 
 def sites_beyond(lattice: Lattice, shape: tuple[float, float], reach: float) -> VacantSites:
@@ -105,30 +106,51 @@ def _of_sublattice(lattice: Lattice, number: int, site: int, least: int) -> Vaca
     return VacantSites(xy[asked], err[asked], np.full(many, number), np.full(many, site))
 
 
-def enclosed(lattice: Lattice, xy: Floats, grain: Ints, shape: tuple[float, float]) -> Bools:
+def enclosed(lattice: Lattice, xy: Floats, grain: Ints, shape: tuple[float, float], *, in_rows: bool = False) -> Bools:
     """Whether places (m, 2) have columns of their grain (m,) all round, but where the image ends.
 
-    ``shape`` (y, x) in square pixels. A gap that points out of the image within a lattice vector counts as filled:
-    the crystal goes on there if it does on both sides.
+    ``shape`` (y, x) in square pixels. A gap that points out of the image within a lattice vector counts as filled;
+    with ``in_rows`` only if there are columns on both sides of it, as in a row along the border: a facet near the
+    border has none there.
     """
     result = np.zeros(len(xy), bool)
     for number in np.unique(grain[grain >= 0]):
-        reach = _ROUND * float(np.hypot(*lattice.grains[number].vectors_px.T).max())
+        longer = float(np.hypot(*lattice.grains[number].vectors_px.T).max())
         columns = lattice.xy[lattice.rows(int(number))]
         tree = cKDTree(columns)
         for place in np.flatnonzero(grain == number):
-            near = columns[tree.query_ball_point(xy[place], reach)] - xy[place]
-            near = near[np.hypot(*near.T) > 1e-6 * reach]
-            result[place] = len(near) > 2 and _closed(xy[place], near, reach, shape)
+            near = columns[tree.query_ball_point(xy[place], _ROUND * longer)] - xy[place]
+            near = near[np.hypot(*near.T) > 1e-6 * longer]
+            if len(near) > 2:
+                angle = np.arctan2(near[:, 1], near[:, 0])
+                closed = _closed_in_rows if in_rows else _closed
+                result[place] = closed(xy[place], angle, longer, shape)
     return result
 
 
-def _closed(place: Floats, near: Floats, reach: float, shape: tuple[float, float]) -> bool:
-    """Whether offsets (k, 2) of columns, and the border of the image, leave no wide gap round a place (2,)."""
-    angle = np.arctan2(near[:, 1], near[:, 0])
+def _closed(place: Floats, angle: Floats, reach: float, shape: tuple[float, float]) -> bool:
+    """Whether directions (k,) to columns, and those that leave the image, are without a wide gap round a place (2,)."""
     rim = np.linspace(-np.pi, np.pi, 72, endpoint=False)
-    at = place + reach / _ROUND * np.stack([np.cos(rim), np.sin(rim)], axis=1)
-    outside = (at < 0).any(axis=1) | (at[:, 0] > shape[1] - 1) | (at[:, 1] > shape[0] - 1)
-    angle = np.sort(np.concatenate([angle, rim[outside]]))
-    gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
+    gaps, _ = _gaps(np.concatenate([angle, rim[_outside(place, rim, reach, shape)]]))
     return bool(gaps.max() < np.deg2rad(WIDEST_GAP_DEG))
+
+
+def _closed_in_rows(place: Floats, angle: Floats, reach: float, shape: tuple[float, float]) -> bool:
+    """Whether directions (k,) to columns leave no wide gap but one, of a half turn, that leaves the image."""
+    gaps, middle = _gaps(angle)
+    wide = gaps >= np.deg2rad(WIDEST_GAP_DEG)
+    half = gaps[wide] < np.deg2rad(_HALF_TURN_DEG)
+    return bool((half & _outside(place, middle[wide], reach, shape)).all())
+
+
+def _gaps(angle: Floats) -> tuple[Floats, Floats]:
+    """Gaps between directions (k,) in order, and the direction of their middle."""
+    angle = np.sort(angle)
+    gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
+    return gaps, angle + gaps / 2
+
+
+def _outside(place: Floats, angle: Floats, reach: float, shape: tuple[float, float]) -> Bools:
+    """Whether points at a distance from a place (2,), in directions (k,), lie outside the image."""
+    at = place + reach * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.asarray((at < 0).any(axis=1) | (at[:, 0] > shape[1] - 1) | (at[:, 1] > shape[0] - 1))
