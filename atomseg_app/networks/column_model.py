@@ -115,7 +115,7 @@ def plan_of(settings: TrainColumns, checkpoint_s: float = 120.0) -> Plan:
     minutes = settings.minutes or 0.0
     steps = _MOST_STEPS if minutes else settings.steps or DEFAULT_STEPS
     quick = 0 < minutes < 120 or (not minutes and steps < 5000)
-    part = 100 if minutes else max(10, steps // 10)
+    part = (50 if minutes < 30 else 100) if minutes else max(10, steps // 10)
     return Plan(
         steps=steps, batch=settings.batch, learning_rate=settings.learning_rate,
         warmup=min(200, part if not minutes else 20), seed=settings.seed,

@@ -19,7 +19,7 @@ from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.networks.dialog import NetworksDialog
 from atomseg_app.gui.networks.gallery_page import thumbnail
 from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
-from atomseg_app.networks.card import list_models, user_folder
+from atomseg_app.networks.card import Model, list_models, user_folder
 from atomseg_app.networks.run_folder import can_go_on, runs_folder
 from tests.gui.conftest import crowding
 from tests.gui.driving import answer
@@ -41,6 +41,11 @@ def dialog(main_window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatc
     qtbot.waitUntil(lambda: tab.networks is not None and tab.networks.isVisible())
     assert tab.networks is not None
     return tab.networks
+
+
+def own_models() -> list[Model]:
+    """Models that do not come with the program."""
+    return [model for model in list_models() if model.origin == "yours"]
 
 
 def press(dialog: NetworksDialog, name: str) -> None:
@@ -191,8 +196,8 @@ def test_stopping_keeps_the_best_and_pausing_can_be_continued(
     main_window.context.notify.dialog.close()
     press(dialog, "networks.stop")
     qtbot.waitUntil(lambda: "stopped is ready" in page.state.text(), timeout=JOB_MS)
-    assert [model.card.name for model in list_models()] == ["stopped"]
-    assert list_models()[0].card.training.steps < 5000
+    assert [model.card.name for model in own_models()] == ["stopped"]
+    assert own_models()[0].card.training.steps < 5000
     set_up(dialog, "gone", 5000)
     page.runs.setCurrentIndex(0)
     press(dialog, "networks.start")
@@ -201,7 +206,7 @@ def test_stopping_keeps_the_best_and_pausing_can_be_continued(
     press(dialog, "networks.discard")
     qtbot.waitUntil(lambda: not run.running, timeout=CANCEL_MS)
     qtbot.waitUntil(lambda: not Path(run.folder("gone")).exists())
-    assert [model.card.name for model in list_models()] == ["stopped"]
+    assert [model.card.name for model in own_models()] == ["stopped"]
 
 
 def test_nothing_is_cut_and_everything_has_a_name(
