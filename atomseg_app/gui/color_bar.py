@@ -15,12 +15,16 @@ _RAMP_WIDTH, _PAD, _TICK = 14.0, 10.0, 4.0
 
 @dataclass(frozen=True, eq=False)
 class ColourBar:
-    """What a bar shows: ``colours`` (n, 3) from ``low`` to ``high``, and a title with its unit."""
+    """What a bar shows: ``colours`` (n, 3) from ``low`` to ``high``, and a title with its unit.
+
+    ``labels`` name values, as those of kinds; round values are written where there are none.
+    """
 
     title: str
     low: float
     high: float
     colours: npt.NDArray[np.uint8]
+    labels: tuple[tuple[float, str], ...] = ()
 
     def width(self, font: QFont) -> float:
         """Room that the bar needs, in screen px."""
@@ -30,7 +34,7 @@ class ColourBar:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Round values between the ends, with their texts."""
-        return round_ticks(self.low, self.high)
+        return list(self.labels) or round_ticks(self.low, self.high)
 
     def paint(self, painter: QPainter, rect: QRectF, font: QFont, ink: QColor) -> None:
         """Draw ramp, values, and the title upright at the right."""

@@ -30,11 +30,19 @@ _ANCHORS = {
         "000004", "0b0924", "20114b", "3b0f70", "57157e", "721f81", "8c2981", "a8327d", "c43c75",
         "de4968", "f1605d", "fa7f5e", "fe9f6d", "febf84", "fddea0", "fcfdbf",
     ),
+    "blue-red": ("2166ac", "67a9cf", "e8ecef", "ef8a62", "b2182b"),
 }  # fmt: skip
-"""Equally spaced anchors; those of matplotlib's maps (CC0) lie within 3 % of its own 256 colours."""
+"""Equally spaced anchors; those of matplotlib's maps (CC0) lie within 3 % of its own 256 colours. *blue-red* has those
+of ColorBrewer's RdBu (Apache 2.0), as the figures of the command line."""
 
 TITLES = {"grey": "Grey", "viridis": "Viridis", "cividis": "Cividis", "inferno": "Inferno", "magma": "Magma"}
-"""Names of the maps as shown, the default first."""
+"""Names of the maps that rise in lightness as shown, the default first."""
+
+DIVERGING = "blue-red"
+"""The map for values of either sign, its middle for zero."""
+
+ALL_TITLES = {**TITLES, DIVERGING: "Blue to red"}
+"""Names of every map as shown."""
 
 
 _READABLE_FROM = 0.25
@@ -55,7 +63,12 @@ def colour_table(name: str, invert: bool = False, count: int = 256) -> npt.NDArr
 
 @functools.cache
 def marker_table(name: str, count: int = 256) -> npt.NDArray[np.uint8]:
-    """Colours (count, 3) for marks on a dark image: the map without its darkest quarter. Raises UserError."""
+    """Colours (count, 3) for marks on a dark image: the map without its darkest quarter. Raises UserError.
+
+    A diverging map has no dark end, and stays whole.
+    """
+    if name == DIVERGING:
+        return colour_table(name, False, count)
     colours = colour_table(name, False, 4 * count)[round(4 * count * _READABLE_FROM) :]
     readable: npt.NDArray[np.uint8] = colours[np.linspace(0, len(colours) - 1, count).round().astype(int)]
     return readable

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
-from atomseg_app.gui.colour_maps import TITLES
+from atomseg_app.gui.colour_maps import ALL_TITLES
 from atomseg_app.gui.contrast import SCALINGS, Contrast, Scaling, auto_limits, full_limits
 from atomseg_app.gui.histogram import Histogram
 from atomseg_app.gui.value_text import value_text
@@ -26,6 +26,7 @@ class ContrastBar(QWidget):
         super().__init__()
         self.setObjectName("view.contrast")
         self.contrast = Contrast()
+        self.even = False  # automatic limits lie as far to either side of zero
         self._sample: npt.NDArray[np.float32] = np.empty(0, np.float32)
         self.histogram = Histogram()
         self.histogram.limits_changed.connect(self._limits)
@@ -40,7 +41,7 @@ class ContrastBar(QWidget):
         self.gamma = _number("Gamma", "Exponent of the gamma scaling: below 1 brightens the dark parts.")
         self.gamma.setMaximumWidth(5 * self.fontMetrics().averageCharWidth() + 16)
         self.gamma.editingFinished.connect(self._typed)
-        self.colour_map = _choice("Colour map", "Colours from the low to the high limit.", TITLES)
+        self.colour_map = _choice("Colour map", "Colours from the low to the high limit.", ALL_TITLES)
         self.colour_map.currentIndexChanged.connect(self._chosen)
         self.invert = _button("Invert", "Swap the ends of the colour map.", None)
         self.invert.setCheckable(True)
@@ -69,13 +70,21 @@ class ContrastBar(QWidget):
         self.gamma.setVisible(contrast.scaling == "gamma")
         self.histogram.set_limits(contrast.low, contrast.high)
 
-    def set_auto(self) -> None:
+    def automatic(self) -> tuple[float, float]:
         """Limits at the percentiles."""
-        self._limits(*auto_limits(self._sample))
+        return self._about_zero(auto_limits(self._sample))
+
+    def set_auto(self) -> None:
+        """Put the limits at the percentiles."""
+        self._limits(*self.automatic())
 
     def set_full(self) -> None:
         """Limits at the extremes."""
-        self._limits(*full_limits(self._sample))
+        self._limits(*self._about_zero(full_limits(self._sample)))
+
+    def _about_zero(self, limits: tuple[float, float]) -> tuple[float, float]:
+        reach = max(abs(limit) for limit in limits) or 1.0
+        return (-reach, reach) if self.even else limits
 
     def _limits(self, low: float, high: float) -> None:
         self._tell(replace(self.contrast, low=low, high=high))

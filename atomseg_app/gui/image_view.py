@@ -13,13 +13,17 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from atomseg_app.data import Image
 from atomseg_app.gui.canvas import Canvas, Pointer
 from atomseg_app.gui.color_bar import ColourBar
-from atomseg_app.gui.contrast import Contrast, auto_limits
+from atomseg_app.gui.colour_maps import DIVERGING
+from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.contrast_bar import ContrastBar
 from atomseg_app.gui.image_layer import ImageLayer
 from atomseg_app.gui.scale_bar import length_text, paint_scale_bar
 from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.value_text import value_text
 from atomseg_app.gui.view_geometry import ViewGeometry, aspect_of
+
+VALUE_NAME, VALUE_UNIT, SIGNED = "value_name", "intensity_unit", "signed"
+"""Metadata that tell what the values of an image are, their unit, and whether their colours are even about zero."""
 
 
 class ImageView(QWidget):
@@ -35,7 +39,8 @@ class ImageView(QWidget):
         super().__init__()
         self.setObjectName("view.image")
         self.image: Image | None = None
-        self.value_unit = ""
+        self.value_name, self.value_unit = "Value", ""
+        self._own: tuple[Contrast, bool] | None = None  # colours and bar before a map with its own was shown
         self.show_scale_bar = True
         self.show_colour_bar = False
         self._overlay_bar: ColourBar | None = None
@@ -44,8 +49,8 @@ class ImageView(QWidget):
         self.canvas = Canvas()
         self.layer = ImageLayer()
         self.contrast_bar = ContrastBar()
-        self.readout = _Readout("Value and position under the cursor")
-        self.detail = _Readout("About what is under the cursor")
+        self.readout = Readout("Value and position under the cursor")
+        self.detail = Readout("About what is under the cursor")
         self.canvas.layers = [self.layer.paint, self._paint_over]
         self.layer.changed.connect(self.canvas.update)
         self.layer.ready.connect(self._on_ready)
@@ -62,10 +67,11 @@ class ImageView(QWidget):
         """Show an image, or nothing. ``keep_view`` keeps place and contrast, as for the frames of a movie."""
         self.image = image
         shape = None if image is None or not image.values.size else (image.shape[0], image.shape[1])
-        self._reset_limits = not (keep_view and shape == self.canvas.shape)
+        self._reset_limits = not (keep_view and shape == self.canvas.shape) or self._is_other_map(image)
         aspect = (1.0, 1.0) if image is None else aspect_of(image.pixel_size_nm)
         self.canvas.set_shape(shape, aspect, keep_view=keep_view)
-        self.value_unit = "" if image is None else str(image.metadata.get("intensity_unit", ""))
+        facts = {} if image is None else image.metadata
+        self.value_name, self.value_unit = str(facts.get(VALUE_NAME, "Value")), str(facts.get(VALUE_UNIT, ""))
         self.layer.set_values(None if image is None else image.values)
         self.contrast_bar.setEnabled(image is not None)
         self._on_hover(None)
@@ -144,7 +150,7 @@ class ImageView(QWidget):
         contrast = self.layer.contrast
         ramp = replace(contrast, low=0.0, high=1.0).colours(np.linspace(0, 1, 256, dtype=np.float32))
         colours = np.stack([ramp >> 16 & 255, ramp >> 8 & 255, ramp & 255], axis=1).astype(np.uint8)
-        title = f"Value ({self.value_unit})" if self.value_unit else "Value"
+        title = f"{self.value_name} ({self.value_unit})" if self.value_unit else self.value_name
         return ColourBar(title, contrast.low, contrast.high, colours)
 
     # -- events
@@ -152,9 +158,29 @@ class ImageView(QWidget):
     def _on_ready(self) -> None:
         self.contrast_bar.set_sample(self.layer.sample)
         if self._reset_limits:
-            low, high = auto_limits(self.layer.sample)
-            self.set_contrast(replace(self.layer.contrast, low=low, high=high))
+            colours = self._with_own_colours()
+            low, high = self.contrast_bar.automatic()
+            self.set_contrast(replace(colours, low=low, high=high))
         self.canvas.update()
+
+    def _signed(self) -> bool:
+        return self.image is not None and bool(self.image.metadata.get(SIGNED))
+
+    def _is_other_map(self, image: Image | None) -> bool:
+        """Whether an image is a layer of a map with another name than the one shown: its limits are its own."""
+        return image is not None and image.metadata.get(VALUE_NAME, "Value") != self.value_name
+
+    def _with_own_colours(self) -> Contrast:
+        """Colours for the image that is shown: a map of values of either sign has its own, with their bar."""
+        now = self.layer.contrast
+        if self._signed() == (self._own is not None):
+            return now
+        self.contrast_bar.even = self._signed()
+        if self._own is None:
+            self._own, self.show_colour_bar = (now, self.show_colour_bar), True
+            return Contrast(colour_map=DIVERGING)
+        (before, self.show_colour_bar), self._own = self._own, None
+        return before
 
     def _on_hover(self, pointer: Pointer | None) -> None:
         self.readout.setText("" if pointer is None else self.position_text(pointer))
@@ -197,7 +223,7 @@ class ImageView(QWidget):
         layout.addWidget(self.contrast_bar)
 
 
-class _Readout(QLabel):
+class Readout(QLabel):
     """A line of text that never makes its window wider: what does not fit is left out, and in the tooltip."""
 
     def __init__(self, name: str) -> None:

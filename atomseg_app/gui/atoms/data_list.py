@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from atomseg_app.data import TiltSeries, Volume
+from atomseg_app.gui.atoms.map_layers import layer_of
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.rows import TwoLineDelegate
 from atomseg_app.gui.theme import Theme
@@ -110,8 +111,12 @@ class FrameBar(QWidget):
         self.slider.setValue(self._model.frame)
         self.number.setRange(1, entry.frames)
         self.number.setValue(self._model.frame + 1)
+        layer = layer_of(entry.data.metadata, self._model.frame)
+        if layer is not None:
+            self.label.setText("Map")
+        name = "" if layer is None else f"   {layer.title}"
         tilt = f"   {entry.data.tilt_deg[self._model.frame]:g}°" if isinstance(entry.data, TiltSeries) else ""
-        self.detail.setText(f"of {entry.frames}{tilt}")
+        self.detail.setText(f"of {entry.frames}{tilt}{name}")
         for blocker in blockers:
             blocker.unblock()
 

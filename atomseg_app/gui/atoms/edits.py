@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,10 @@ from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.undo import Command
 
 BY_HAND = "edit-by-hand"
+FACTS = ("lattice", "defects", "atom_counts")
+"""Metadata of columns that speak of one image: grains, what defects were compared, and the mixture of counts."""
+BY_FRAME = "of_frame"
+"""Metadata of the columns of several frames: the facts of each, by its number."""
 _FITTED = (
     "x_px", "y_px", "x_err_px", "y_err_px", "amplitude", "background", "sigma_px", "ellipticity", "angle_deg",
     "integrated_intensity",
@@ -50,6 +55,31 @@ class ChangeEntry(Command):
             return False
         self._after = following._after
         return True
+
+
+class OpenEntry(Command):
+    """Opens what was computed from an image beside it; undoing closes it."""
+
+    def __init__(self, model: AtomsModel, entry: Entry, text: str) -> None:
+        self.text = text
+        self._model, self._entry = model, entry
+        self._entry_id = -1
+        self._from = model.current_id
+        self.cost_bytes = entry.data.values.nbytes
+
+    def do(self) -> None:
+        """Show it, under the same id when redone."""
+        if self._entry_id < 0:
+            self._entry_id = self._model.add(self._entry)
+        else:
+            self._model.insert(self._entry_id, self._entry, len(self._model.entries))
+
+    def undo(self) -> None:
+        """Close it, in the state it has now, and show what was shown before."""
+        self._entry = self._model.entries[self._entry_id]
+        self._model.remove(self._entry_id)
+        if self._from in self._model.entries:
+            self._model.show_entry(self._from)
 
 
 class CloseEntry(Command):
@@ -128,6 +158,8 @@ def with_found(
     new = found.table.copy()
     new["frame"] = frame
     new["column_id"] += int(kept["column_id"].max(initial=-1)) + 1
+    if not len(kept):  # nothing is left of what was measured of the old ones
+        return replace(columns, table=new, metadata=without_facts(columns.metadata), history=found.history)
     return replace(columns, table=joined([kept, new]), history=found.history)
 
 
@@ -145,6 +177,11 @@ def with_fit(columns: Columns, fitted: Columns, ids: Iterable[int], *, edited: b
     flags = fitted.table["flag"][source]
     table["flag"][rows] = np.where(flags != FLAG_NOT_CONVERGED, FLAG_EDITED, flags) if edited else flags
     return replace(columns, table=table)
+
+
+def without_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata without what was measured of one set of columns: the next has others."""
+    return {name: fact for name, fact in metadata.items() if name not in (*FACTS, BY_FRAME)}
 
 
 def recalibrated(entry: Entry, size_y_nm: float | None, size_x_nm: float | None) -> Entry:

@@ -13,7 +13,6 @@ from PySide6.QtGui import QColor, QPaintEngine, QPainter, QPen, QPixmap
 from shiboken6 import Shiboken
 
 from atomseg_app.data import Columns
-from atomseg_app.gui.colour_maps import marker_table
 from atomseg_app.gui.view_geometry import Floats, ViewGeometry
 
 _SHADES = 64
@@ -22,6 +21,7 @@ _SPACING_SHARE = 0.27
 _LEAST_PX, _MOST_PX = 1.6, 13.0
 _RING_FROM_PX = 3.2  # smaller markers are dots
 _MOST_ELLIPSES = 4000
+_UNKNOWN = QColor(160, 166, 176, 130)  # faint: neither end of any map, nor its middle
 _MOST_EXACT = 400  # more are drawn at whole screen px, which is much faster
 
 
@@ -35,7 +35,12 @@ class ErrorStyle(enum.Enum):
 
 @dataclass(frozen=True)
 class MarkerStyle:
-    """How markers look: ``size`` scales them, ``exaggeration`` the errors. ``quantity`` "" is one plain colour."""
+    """How markers look: rings or ``filled`` discs; ``size`` scales them, ``exaggeration`` the errors. ``quantity`` ""
+    is one plain colour.
+
+    ``limits`` are the values drawn in the first and last colour, automatic where None. ``vectors`` is what is drawn as
+    arrows, "" for none, ``enlargement`` how many times longer than true, 0 for what suits the spacing.
+    """
 
     shown: bool = True
     quantity: str = "position_error"
@@ -43,6 +48,11 @@ class MarkerStyle:
     size: float = 1.0
     errors: ErrorStyle = ErrorStyle.NONE
     exaggeration: float = 10.0
+    limits: tuple[float, float] | None = None
+    vectors: str = ""
+    enlargement: float = 0.0
+    defects: bool = True
+    filled: bool = False
 
 
 class MarkerLayer(QObject):
@@ -59,13 +69,29 @@ class MarkerLayer(QObject):
         self.hovered = -1
         self.preview: tuple[int, float, float] | None = None  # a column that is being dragged: row and place
         self._shades: npt.NDArray[np.intp] = np.empty(0, np.intp)
+        self._drawn: npt.NDArray[np.bool_] = np.empty(0, bool)
+        self._table: npt.NDArray[np.uint8] | None = None
         self._selected: npt.NDArray[np.intp] = np.empty(0, np.intp)
         self._sheet: tuple[tuple[object, ...], QPixmap] | None = None
 
-    def set_columns(self, columns: Columns | None, shades: Floats, spacing_px: float) -> None:
-        """Draw other columns. ``shades`` (n,) are places 0..1 in the colour map, NaN where not known."""
+    def set_columns(
+        self,
+        columns: Columns | None,
+        shades: Floats,
+        spacing_px: float,
+        *,
+        colours: npt.NDArray[np.uint8] | None = None,
+        drawn: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Draw other columns. ``shades`` (n,) are places 0..1 in ``colours`` (m, 3), NaN where not known; None is one
+        plain colour. Rows that are not ``drawn`` (n,) can be pointed at, but are marked by another layer.
+        """
         self.hovered, self.preview = -1, None
         self.spacing_px = spacing_px
+        self._table = (
+            None if colours is None else colours[np.linspace(0, len(colours) - 1, _SHADES).round().astype(int)]
+        )
+        self._drawn = np.ones(len(shades), bool) if drawn is None else drawn
         if columns is None:
             self.xy_px, self.errors_px = np.empty((0, 2)), np.empty((0, 2))
             self._shades, self._selected = np.empty(0, np.intp), np.empty(0, np.intp)
@@ -115,7 +141,7 @@ class MarkerLayer(QObject):
         edge = radius + 4
         size = (geometry.width + edge, geometry.height + edge)
         inside: npt.NDArray[np.bool_] = np.all((places > -edge) & (places < size), axis=1)
-        rows = np.flatnonzero(inside)
+        rows = np.flatnonzero(inside & self._drawn)
         selected = self._selected[inside[self._selected]]
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -159,13 +185,14 @@ class MarkerLayer(QObject):
 
     def _sprites(self, radius: float, device_scale: float) -> QPixmap:
         """One marker a shade, one for what is not known, and the frame of selected columns, side by side."""
-        key = (radius, device_scale, self.style.colour_map, bool(self.style.quantity))
+        key = (radius, device_scale, self.style.filled, None if self._table is None else self._table.tobytes())
         if self._sheet is None or self._sheet[0] != key:
             side = int(np.ceil(2 * (radius + 7) * device_scale))
             sheet = QPixmap(side * (_SHADES + 2), side)
             sheet.fill(Qt.GlobalColor.transparent)
             painter = QPainter(sheet)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            colours = self._colours()
             for place in range(_SHADES + 2):
                 painter.save()
                 painter.translate(place * side + side / 2, side / 2)
@@ -173,7 +200,7 @@ class MarkerLayer(QObject):
                 if place == _FRAME:
                     paint_frame(painter, QPointF(0, 0), radius)
                 else:
-                    paint_marker(painter, QPointF(0, 0), radius, self._colours()[place])
+                    paint_marker(painter, QPointF(0, 0), radius, colours[place], filled=self.style.filled)
                 painter.restore()
             painter.end()
             self._sheet = (key, sheet)
@@ -183,14 +210,13 @@ class MarkerLayer(QObject):
         """Markers as outlines: exact to fractions of a screen px, and for figures made of lines."""
         colours = self._colours()
         for row in rows:
-            paint_marker(painter, QPointF(*places[row]), radius, colours[self._shades[row]])
+            paint_marker(painter, QPointF(*places[row]), radius, colours[self._shades[row]], filled=self.style.filled)
 
     def _colours(self) -> list[QColor]:
         """Colour of each shade, and of what is not known."""
-        if not self.style.quantity:
+        if self._table is None:
             return [QColor("#ffb000")] * (_SHADES + 1)
-        table = marker_table(self.style.colour_map, _SHADES)
-        return [*(QColor(*(int(c) for c in colour)) for colour in table), QColor("#ffffff")]
+        return [*(QColor(*(int(c) for c in colour)) for colour in self._table), _UNKNOWN]
 
     def _paint_errors(
         self, painter: QPainter, geometry: ViewGeometry, places: Floats, rows: npt.NDArray[np.intp]
@@ -222,11 +248,11 @@ def paint_frame(painter: QPainter, at: QPointF, radius: float) -> None:
         painter.drawRect(QRectF(at.x() - reach, at.y() - reach, 2 * reach, 2 * reach))
 
 
-def paint_marker(painter: QPainter, at: QPointF, radius: float, colour: QColor) -> None:
-    """A ring with a dark halo and a point in its middle; a dot where a ring would be too small."""
+def paint_marker(painter: QPainter, at: QPointF, radius: float, colour: QColor, *, filled: bool = False) -> None:
+    """A ring with a dark halo and a point in its middle; a disc if asked for, or where a ring would be too small."""
     painter.setBrush(Qt.BrushStyle.NoBrush)
     halo = QColor(0, 0, 0, 140)
-    if radius < _RING_FROM_PX:
+    if radius < _RING_FROM_PX or filled:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(halo)
         painter.drawEllipse(at, radius + 0.8, radius + 0.8)

@@ -50,15 +50,17 @@ class Distances:
         return f"{mean:.{digits}f}{spread} {self.unit}  (mean ± s.d., n = {count})"
 
 
-def distances_of(values: npt.NDArray[np.float64], unit: str) -> Distances:
-    """Histogram of distances, its bins chosen from their spread (Freedman & Diaconis, 1981)."""
+def distances_of(values: npt.NDArray[np.float64], unit: str, least_bins: int = 1) -> Distances:
+    """Histogram of distances, its bins chosen from their spread (Freedman & Diaconis, 1981), ``least_bins`` at least:
+    that spread is too wide a measure for values that lie in two heaps.
+    """
     known = values[np.isfinite(values)]
     if not len(known):
         return Distances(values, unit, np.array([0.0, 1.0]), np.zeros(1, np.intp))
     low, high = float(known.min()), float(known.max())
     quarters = np.percentile(known, (25, 75))
     width = 2 * (quarters[1] - quarters[0]) / len(known) ** (1 / 3)
-    bins = int(np.clip(np.ceil((high - low) / width), 1, _MOST_BINS)) if width > 0 else 1
+    bins = int(np.clip(np.ceil((high - low) / width), least_bins, _MOST_BINS)) if width > 0 else 1
     if high - low < 1e-9 * (abs(high) or 1):
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
     counts, edges = np.histogram(known, bins, (low, high))

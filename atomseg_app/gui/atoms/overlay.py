@@ -6,24 +6,29 @@ import numpy as np
 from PySide6.QtCore import QObject, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from atomseg_app.data import FLAGS, Columns
+from atomseg_app.data import FLAG_VACANT, FLAGS, Columns
+from atomseg_app.gui.atoms.arrows import ArrowLayer, arrows_of
+from atomseg_app.gui.atoms.colouring import colouring
+from atomseg_app.gui.atoms.defect_marks import KINDS, DefectLayer, codes_of
+from atomseg_app.gui.atoms.map_layers import displayed
 from atomseg_app.gui.atoms.markers import ErrorStyle, MarkerLayer, MarkerStyle
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
-from atomseg_app.gui.atoms.quantities import QUANTITIES, colour_limits, pixel_nm
+from atomseg_app.gui.atoms.quantities import QUANTITIES, available, pixel_nm, vectors_of
 from atomseg_app.gui.canvas import Pointer
-from atomseg_app.gui.color_bar import ColourBar
-from atomseg_app.gui.colour_maps import marker_table
 from atomseg_app.gui.image_view import ImageView
 from atomseg_app.gui.value_text import value_text
-from atomseg_app.gui.view_geometry import Floats, ViewGeometry
+from atomseg_app.gui.view_geometry import ViewGeometry
 
 _DEFAULT_SPACING_PX = 20.0
 
 
 class Overlay(QObject):
-    """Draws what the model holds. ``spacings_changed`` carries nearest-neighbour distances (n,) and their unit."""
+    """Draws what the model holds. ``spacings_changed`` carries nearest-neighbour distances (n,) and their unit,
+    ``coloured`` the :class:`Colouring` in force, None for one plain colour.
+    """
 
     spacings_changed = Signal(object, str)
+    coloured = Signal(object)
 
     def __init__(self, view: ImageView, model: AtomsModel) -> None:
         super().__init__()
@@ -31,8 +36,12 @@ class Overlay(QObject):
         self._entry: Entry | None = None
         self.markers = MarkerLayer()
         self.markers.changed.connect(view.canvas.update)
+        self.arrows = ArrowLayer(view.canvas.picture_rect)
+        self.defects = DefectLayer(self.markers.radius_px, view.canvas.picture_rect)
         view.add_layer(self._paint_region)
         view.add_layer(self.markers.paint)
+        view.add_layer(self.arrows.paint)
+        view.add_layer(self.defects.paint)
         view.add_layer(self._paint_note)
         view.add_screen_layer(self.markers.paint_hovered)
         view.hovered.connect(self._on_hover)
@@ -44,7 +53,8 @@ class Overlay(QObject):
 
     def show_image(self, *, keep_view: bool = False) -> None:
         """Show the model's image and its columns."""
-        self._view.set_image(self._model.image(), keep_view=keep_view)
+        image = self._model.image()
+        self._view.set_image(None if image is None else displayed(image), keep_view=keep_view)
         self.show_columns()
 
     def show_columns(self) -> None:
@@ -52,7 +62,10 @@ class Overlay(QObject):
         columns = self._model.columns()
         if columns is None or not len(columns):
             self.markers.set_columns(None, np.empty(0), _DEFAULT_SPACING_PX)
+            self.arrows.arrows = None
+            self.defects.set_columns(None)
             self._view.set_overlay_bar(None)
+            self.coloured.emit(None)
             self.spacings_changed.emit(None, "")
             return
         distances = QUANTITIES["nearest"].values(columns)
@@ -60,7 +73,7 @@ class Overlay(QObject):
         pixel = float(np.sqrt(np.prod(pixel_nm(columns)))) if columns.calibrated else 1.0
         known = distances[np.isfinite(distances)]
         spacing_px = float(np.median(known)) / pixel if len(known) else _DEFAULT_SPACING_PX
-        self._colour(columns, spacing_px, distances)
+        self._colour(columns, spacing_px)
         self._on_selected()
         self.spacings_changed.emit(distances, unit)
 
@@ -74,25 +87,28 @@ class Overlay(QObject):
         columns = self._model.columns()
         if columns is None or not 0 <= row < len(columns):
             return ""
-        return describe_column(columns, row)
+        return describe_column(columns, row, self.markers.style.quantity)
 
-    def _colour(self, columns: Columns, spacing_px: float, distances: Floats) -> None:
+    def _colour(self, columns: Columns, spacing_px: float) -> None:
         style = self.markers.style
-        if not style.quantity:
-            self.markers.set_columns(columns, np.zeros(len(columns)), spacing_px)
-            self._view.set_overlay_bar(None)
-            return
-        quantity = QUANTITIES[style.quantity]
-        values = distances if style.quantity == "nearest" else quantity.values(columns)
-        low, high = colour_limits(values)
-        self.markers.set_columns(columns, (values - low) / (high - low), spacing_px)
-        bar = ColourBar(quantity.label(columns), low, high, marker_table(style.colour_map))
-        self._view.set_overlay_bar(bar if style.shown and np.isfinite(values).any() else None)
+        marked = style.shown and style.defects
+        drawn = columns.table["flag"] != FLAG_VACANT if marked else None
+        found = colouring(columns, style)
+        shades = np.zeros(len(columns)) if found is None else found.shades
+        colours = None if found is None else found.colours
+        self.markers.set_columns(columns, shades, spacing_px, colours=colours, drawn=drawn)
+        self._view.set_overlay_bar(found.bar() if found is not None and style.shown else None)
+        vectors = vectors_of(columns).get(style.vectors)
+        self.arrows.arrows = None
+        if vectors is not None:
+            self.arrows.arrows = arrows_of(columns, vectors, style.enlargement, spacing_px)
+        self.defects.set_columns(columns if marked else None)
+        self.coloured.emit(found)
 
     def _on_calibrated(self) -> None:
         image = self._model.image()
         if image is not None:
-            self._view.set_calibration(image)
+            self._view.set_calibration(displayed(image))
 
     def _on_selected(self) -> None:
         self.markers.set_selected(self._model.selected_rows())
@@ -139,8 +155,8 @@ class Overlay(QObject):
         painter.restore()
 
 
-def describe_column(columns: Columns, row: int) -> str:
-    """Number, position with errors, and the main values of a column, with units."""
+def describe_column(columns: Columns, row: int, quantity: str = "") -> str:
+    """Number, position with errors, the main values of a column, and the quantity that colours it, with units."""
     entry = columns.table[row]
     if columns.calibrated:
         scale = pixel_nm(columns)
@@ -155,7 +171,15 @@ def describe_column(columns: Columns, row: int) -> str:
         parts.append(f"amplitude {value_text(float(entry['amplitude']), 4)}")
     if np.isfinite(entry["sigma_px"]):
         parts.append(f"σ {entry['sigma_px']:.2f} px")
-    if FLAGS[entry["flag"]]:
+    shown = available(columns).get(quantity)
+    if shown is not None and quantity not in QUANTITIES:
+        value = shown.values(columns)[row]
+        known = f"{value_text(float(value), 4)} {shown.unit(columns)}".rstrip() if np.isfinite(value) else "not known"
+        parts.append(f"{shown.title} {known}")
+    defect = KINDS.get(int(codes_of(columns)[row]))
+    if defect is not None:
+        parts.append(defect.one)
+    elif FLAGS[entry["flag"]]:
         parts.append(FLAGS[entry["flag"]])
     return "   ·   ".join(parts)
 

@@ -49,4 +49,6 @@ def to_style(saved: Mapping[str, Any]) -> MarkerStyle:
     known = {name: saved[name] for name in asdict(MarkerStyle()) if name in saved}
     if "errors" in known:
         known["errors"] = ErrorStyle[known["errors"]]
+    if known.get("limits") is not None:
+        known["limits"] = tuple(known["limits"])
     return MarkerStyle(**known)

@@ -7,6 +7,8 @@ from atomseg_app.gui.atoms.computing import Computing
 from atomseg_app.gui.atoms.find_panel import FindPanel
 from atomseg_app.gui.atoms.measure_panel import MeasurePanel
 from atomseg_app.gui.atoms.model import AtomsModel
+from atomseg_app.gui.atoms.overlay import Overlay
+from atomseg_app.gui.atoms.physics import Physics
 from atomseg_app.gui.atoms.show_panel import ShowPanel
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
@@ -15,11 +17,14 @@ from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
 class Steps(StepColumn):
     """Panels of the steps; their buttons are actions of the registry, which must have been registered."""
 
-    def __init__(self, model: AtomsModel, computing: Computing, context: Context) -> None:
+    def __init__(
+        self, model: AtomsModel, computing: Computing, context: Context, physics: Physics, overlay: Overlay
+    ) -> None:
         actions = context.actions
         self.calibrate = CalibratePanel(model, actions.qaction("atoms.tool_calibrate"))
         self.find_panel = FindPanel(model, computing, context.settings, actions.qaction("atoms.find"))
         self.show_panel = ShowPanel()
+        physics.build(self.show_panel, overlay)
         self.measure = MeasurePanel(actions.qaction("atoms.tool_distance"), actions.qaction("image.fft"))
         self.selection_text = muted("Nothing is selected.")
         self.calibrate_section = Section("1  Calibrate", "Give the size of a pixel, if the file does not.")
@@ -31,17 +36,22 @@ class Steps(StepColumn):
         correct.body.addWidget(self.selection_text)
         self.measure_section = Section("4  Measure", "Spacings, distances, power spectrum.")
         self.measure_section.body.addWidget(self.measure)
+        self.measure_section.body.addWidget(ActionButton(actions.qaction("atoms.plots")))
         show = Section("Show", "How the columns are drawn.")
         show.body.addWidget(self.show_panel)
-        export = Section("5  Export", "Take tables and figures out.")
+        export = Section("7  Export", "Take tables and figures out.")
         for section, action_ids in (
             (correct, ("atoms.refit", "atoms.delete_selected")),
-            (export, ("atoms.export_table", "atoms.export_figure", "atoms.copy_table", "atoms.batch")),
+            (
+                export,
+                ("atoms.export_table", "atoms.export_figure", "atoms.export_plot", "atoms.copy_table", "atoms.batch"),
+            ),
         ):
             for action_id in action_ids:
                 section.body.addWidget(ActionButton(actions.qaction(action_id)))
         super().__init__(
-            "Steps", [self.calibrate_section, self.find_section, correct, show, self.measure_section, export]
+            "Steps",
+            [self.calibrate_section, self.find_section, correct, show, self.measure_section, *physics.sections, export],
         )
         self._model = model
         model.selection_changed.connect(self._count_selected)

@@ -22,6 +22,7 @@ from atomseg_app.gui.atoms.export import Exporter
 from atomseg_app.gui.atoms.measure_panel import distance_text
 from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 from atomseg_app.gui.atoms.overlay import Overlay
+from atomseg_app.gui.atoms.physics import Physics
 from atomseg_app.gui.atoms.script import python_script
 from atomseg_app.gui.atoms.steps import Steps
 from atomseg_app.gui.atoms.table import ColumnTable
@@ -52,6 +53,7 @@ class AtomsTab(Tab):
         super().__init__(context)
         self.model = AtomsModel()
         self.computing = Computing(context, self.model)
+        self.physics = Physics(context, self.model)
         self.view = ImageView(context.theme)
         self.overlay = Overlay(self.view, self.model)
         self.exporter = Exporter(context, self.view, self)
@@ -69,7 +71,7 @@ class AtomsTab(Tab):
 
     def register_actions(self) -> None:
         """Register the actions, then build what is made of them."""
-        self.context.actions.add_all(atoms_actions(self))
+        self.context.actions.add_all([*atoms_actions(self), *self.physics.actions()])
         self._build()
         self._connect()
         self.overlay.show_image()
@@ -259,9 +261,9 @@ class AtomsTab(Tab):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.tool_strip)
-        column.addWidget(self.view, 1)
+        column.addWidget(self.physics.below(self.view), 1)
         column.addWidget(self.frame_bar)
-        self.steps = Steps(self.model, self.computing, self.context)
+        self.steps = Steps(self.model, self.computing, self.context, self.physics, self.overlay)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.addWidget(left)
         splitter.addWidget(middle)
@@ -300,7 +302,6 @@ class AtomsTab(Tab):
         model.current_changed.connect(self._on_current)
         self.overlay.spacings_changed.connect(self.steps.measure.show_spacings)
         self.steps.measure.rows_chosen.connect(self._select_rows)
-        self.steps.show_panel.changed.connect(self.overlay.set_style)
         self.steps.calibrate.calibrated.connect(self.computing.calibrate)
         self.steps.calibrate.refused.connect(partial(self.context.notify.error, "Calibrate"))
         self.view.canvas.view_changed.connect(self._fft_timer.start)

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 
 from atomseg_app.data import FLAGS, Columns
 from atomseg_app.gui.atoms.model import AtomsModel
-from atomseg_app.gui.atoms.quantities import QUANTITIES, pixel_nm
+from atomseg_app.gui.atoms.quantities import QUANTITIES, Quantity, available, pixel_nm
 from atomseg_app.gui.value_text import value_text
 
 Index = QModelIndex | QPersistentModelIndex
@@ -82,12 +82,9 @@ def headings(calibrated: bool) -> list[Heading]:
     ]
 
 
-def _quantity(name: str) -> Heading:
-    """Heading of a quantity measured later, its name and unit from the field's name."""
-    words, _, last = name.rpartition("_")
-    unit = {"px": " (px)", "deg": " (°)", "nm": " (nm)"}.get(last, "")
-    title = (words if unit else name).replace("_", " ") + unit
-    return Heading(title[:1].upper() + title[1:], "Measured from the columns.", _field(name), "value")
+def _quantity(quantity: Quantity, columns: Columns) -> Heading:
+    """Heading of a quantity measured later."""
+    return Heading(quantity.label(columns), quantity.tip, quantity.values, "value")
 
 
 def _field(name: str) -> Callable[[Columns], npt.NDArray[Any]]:
@@ -110,7 +107,10 @@ class ColumnTableModel(QAbstractTableModel):
         self.beginResetModel()
         self._columns = columns
         self._headings = headings(columns is not None and columns.calibrated)
-        self._headings += [] if columns is None else [_quantity(name) for name in columns.quantities]
+        if columns is not None:
+            self._headings += [
+                _quantity(quantity, columns) for key, quantity in available(columns).items() if key not in QUANTITIES
+            ]
         self._values = [None] * len(self._headings)
         self.order = np.arange(0 if columns is None else len(columns))
         self._put_in_order()
