@@ -17,6 +17,7 @@ import typer
 
 from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
+from atomseg_app.commands.adapt import adapt
 from atomseg_app.commands.options import model_options
 from atomseg_app.commands.simulate import simulate
 from atomseg_app.commands.train import train_app
@@ -61,6 +62,7 @@ def make_app() -> typer.Typer:
     app.command("models")(_models)
     app.command("bench")(_bench)
     app.command("simulate")(simulate)
+    app.command("adapt")(adapt)
     app.add_typer(train_app(), name="train")
     return app
 

@@ -8,6 +8,7 @@ seed; the same seed on the same device gives the same pictures.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from atomseg_app.simulate.detector import burn_in_labels, jitter_rows, record
 from atomseg_app.simulate.draw import Draw
-from atomseg_app.simulate.layout import lay_out
+from atomseg_app.simulate.layout import Layout, Shape, lay_out
 from atomseg_app.simulate.library import Library, pack
 from atomseg_app.simulate.optics import FWHM, draw_optics
 from atomseg_app.simulate.preset import Preset
@@ -25,6 +26,10 @@ from atomseg_app.simulate.scene import Scene, Truth, draw_scene, resolved
 
 VERSION = 1
 """Counts changes of what a seed and a preset give."""
+
+Arrange = Callable[[Draw, Preset, torch.Tensor, torch.Tensor, int], tuple[Layout, Shape, torch.Tensor]]
+"""Where columns stand, instead of crystals of the library: from the numbers to draw from, the preset, ``pm_per_px`` and
+the full width of a column in pm (images,), and the side of the padded pictures; as :func:`lay_out` returns it."""
 
 _SMALLEST_SIGMA_PX = 1.5  # a column's image is drawn at least this wide, then summed into coarser pixels
 
@@ -55,10 +60,19 @@ class Batch:
 
 
 class Simulator:
-    """Pictures of a preset, one batch after the other, from a seed."""
+    """Pictures of a preset, one batch after the other, from a seed; of crystals, or of what ``arrange`` lays out."""
 
-    def __init__(self, preset: Preset, seed: int, device: torch.device, library: Library | None = None) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        seed: int,
+        device: torch.device,
+        library: Library | None = None,
+        *,
+        arrange: Arrange | None = None,
+    ) -> None:
         self.preset = preset
+        self._arrange = arrange
         self.library = (library or _packed(preset.held_out)).to(device)
         self._draw = Draw(seed, device)
 
@@ -99,7 +113,11 @@ class Simulator:
         size -= size % (2 * coarse)
         optics = draw_optics(draw, probe_pm / pm_per_px, blur_pm / pm_per_px, aberrations=preset.aberrations)
         sigma = optics.sigma_px
-        layout, shape, chosen = lay_out(self.library, draw, preset, pm_per_px, sigma * pm_per_px * FWHM, size)
+        fwhm_pm = sigma * pm_per_px * FWHM
+        if self._arrange is None:
+            layout, shape, chosen = lay_out(self.library, draw, preset, pm_per_px, fwhm_pm, size)
+        else:
+            layout, shape, chosen = self._arrange(draw, preset, pm_per_px, fwhm_pm, size)
         truth, strength = resolved(layout, count)
         scene = draw_scene(draw, preset, layout, truth, strength, optics, shape)
         frame = _Frame(coarse, upsample, size, inner)
