@@ -95,7 +95,7 @@ def _operation_command(operation: Operation) -> Callable[..., None]:
         arguments = values.pop("files")
         raise typer.Exit(run_files(operation, arguments, parameters, RunOptions(**values)))
 
-    shared = _file_options(operation.inputs)
+    shared = _file_options(operation)
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*shared[:1], *model_options(operation.parameters), *shared[1:]]
     )
@@ -108,8 +108,11 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
-def _file_options(inputs: tuple[str, ...]) -> list[inspect.Parameter]:
+def _file_options(operation: Operation) -> list[inspect.Parameter]:
     """Parameters that every operation on files has."""
+    inputs = operation.inputs
+    # 'enhance --output denoised' says what to make; where it goes is then said by -o alone.
+    folder = ("-o",) if "output" in operation.parameters.model_fields else ("-o", "--output")
 
     def option(name: str, kind: Any, default: Any, *flags: str, help: str, **more: Any) -> inspect.Parameter:
         annotation = Annotated[kind, typer.Option(*flags, help=help, **more)]
@@ -132,7 +135,7 @@ def _file_options(inputs: tuple[str, ...]) -> list[inspect.Parameter]:
             option("dataset", str | None, None, "--dataset",
                    help="Which dataset, in files that hold several ('atomseg info' lists them)."),
         ]),
-        option("output", Path | None, None, "-o", "--output", file_okay=False,
+        option("folder", Path | None, None, *folder, file_okay=False,
                help="Folder for the results; they go beside each input without it."),
         option("figure", bool, False, "--figure",
                help="Also write PNGs: the columns found, or maps of what is measured."),

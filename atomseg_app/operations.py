@@ -22,6 +22,7 @@ from atomseg_app.errors import Cancelled, UserError
 
 DECLARATIONS = (
     "atomseg_app.atoms.operations",
+    "atomseg_app.atoms.network_operations",
     "atomseg_app.atoms.physics_operations",
     "atomseg_app.atoms.defect_operations",
 )

@@ -28,5 +28,15 @@ class Candidates:
     spacing_px: float
     dark: bool
 
+    def within(self, rows: slice, columns: slice) -> Candidates:
+        """Those in a part of the array, in the part's pixels."""
+        x, y = self.x_px - columns.start, self.y_px - rows.start
+        width, height = columns.stop - columns.start, rows.stop - rows.start
+        keep = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
+        return Candidates(
+            x[keep], y[keep], self.sigma_px[keep], self.amplitude[keep], self.background[keep],
+            self.probability[keep], self.spacing_px, self.dark,
+        )  # fmt: skip
+
     def __len__(self) -> int:
         return len(self.x_px)

@@ -44,15 +44,22 @@ class Resolved:
 
 
 def resolve(
-    fit: Fit, probability: Floats, false_alarms: float, core: tuple[float, float, float, float], report: Report
+    fit: Fit,
+    probability: Floats,
+    false_alarms: float,
+    core: tuple[float, float, float, float],
+    report: Report,
+    *,
+    trusting: bool = False,
 ) -> Resolved:
     """Fit with as many columns as the image supports; columns are added only in ``core`` (left, top, right, bottom).
 
-    Where it changed anything it is roughly at rest.
+    ``trusting`` keeps every column of the fit: a network that knows how columns stand to each other has seen more than
+    the likelihood of each. Where anything changed the fit is roughly at rest.
     """
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
     excess = precision.excess_power(found.fit)
-    judge, found = Judge.of(excess, false_alarms, core), replace(found, excess=excess)
+    judge, found = Judge.of(excess, false_alarms, core, trusting=trusting), replace(found, excess=excess)
     start = found
     for _ in range(2):
         better = changed(found, judge, report.part(0.5, 0.8))
@@ -61,7 +68,7 @@ def resolve(
         found = better
     if found is not start:
         found = _at_rest(found, report.part(0.8, 0.9))
-    for _ in range(_ROUNDS):  # one may lose its support when another is gone
+    for _ in range(0 if trusting else _ROUNDS):  # one may lose its support when another is gone
         supported = _supported(found.fit, judge)
         if supported.all() or not supported.any():
             break

@@ -13,7 +13,9 @@ from atomseg_app import devices
 from atomseg_app.atoms import evidence, measured, refine, scanlines
 from atomseg_app.atoms.background import burnt_in
 from atomseg_app.atoms.candidates import Candidates
+from atomseg_app.atoms.column_model import column_network
 from atomseg_app.atoms.detect import detect
+from atomseg_app.atoms.network_detect import detect_by_network
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
 from atomseg_app.atoms.problem import Prior, Problem, Scene
 from atomseg_app.atoms.tiles import Tile, run_tiles, tiles_of
@@ -37,10 +39,13 @@ def find_columns(image: Image, parameters: FindColumns, report: Report) -> Colum
     device = devices.choose(parameters.device, report)
     workers = max(1, torch.get_num_threads()) if device.type == "cpu" else 1
     tiles = list(tiles_of(_region(parameters.region_px, image.shape), workers))
+    method = parameters.method
+    seen = _seen_by_network(image, parameters, device, report.part(0.0, 0.4)) if method == "network" else None
+    rest = report.part(0.4, 1.0) if seen is not None else report
     tables = run_tiles(
-        tiles, lambda tile, part: _in_tile(image.values, tile, parameters, device, part), workers, report
+        tiles, lambda tile, part: _in_tile(image.values, tile, parameters, device, part, seen), workers, rest
     )
-    if parameters.polarity == "auto":
+    if parameters.polarity == "auto" and seen is None:
         tables = _of_one_polarity(image.values, tiles, tables, parameters, device, report)
     tables = [table[tile.owns(table)] for tile, table in zip(tiles, tables, strict=True)]
     table = np.concatenate(tables)
@@ -109,30 +114,56 @@ def _region(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) ->
     return left, top, right, bottom
 
 
-def _in_tile(image: Array, tile: Tile, parameters: FindColumns, device: torch.device, report: Report) -> Array:
-    """Table of the columns of one tile of an image, in pixels of the image."""
+def _seen_by_network(image: Image, parameters: FindColumns, device: torch.device, report: Report) -> Candidates:
+    """Columns that the network sees in the region of an image, in pixels of the image."""
+    left, top, right, bottom = _region(parameters.region_px, image.shape)
+    module = column_network(parameters.model, device)
+    values = image.values[top:bottom, left:right]
+    sizes = [size for size in image.pixel_size_nm if size is not None]
+    pixel_size_nm = float(np.mean(sizes)) if sizes else None
+    found = detect_by_network(module, values, parameters.polarity, pixel_size_nm, device, report)
+    return replace(found, x_px=found.x_px + left, y_px=found.y_px + top)
+
+
+def _in_tile(
+    image: Array,
+    tile: Tile,
+    parameters: FindColumns,
+    device: torch.device,
+    report: Report,
+    seen: Candidates | None = None,
+) -> Array:
+    """Table of the columns of one tile of an image, in pixels of the image; ``seen`` are those known beforehand."""
     values = image[tile.rows, tile.columns]
-    table = _in_array(values, tile.core_in_tile, parameters, device, report)
+    candidates = seen.within(tile.rows, tile.columns) if seen is not None else None
+    if candidates is None:
+        candidates = _detected(values, parameters, report.part(0.0, 0.4))
+    table = _in_array(values, candidates, tile.core_in_tile, parameters, device, report)
     table["x_px"] += tile.columns.start
     table["y_px"] += tile.rows.start
     return table
 
 
+def _detected(values: Array, parameters: FindColumns, report: Report) -> Candidates:
+    assert parameters.method != "network"
+    return detect(
+        values,
+        method=parameters.method,
+        polarity=parameters.polarity,
+        false_alarms=parameters.false_alarms,
+        report=report,
+    )
+
+
 def _in_array(
     values: Array,
+    candidates: Candidates,
     core: tuple[float, float, float, float],
     parameters: FindColumns,
     device: torch.device,
     report: Report,
 ) -> Array:
     """Table of the columns of an array, in its pixels; ``core`` is the part whose columns are wanted."""
-    candidates = detect(
-        values,
-        method=parameters.method,
-        polarity=parameters.polarity,
-        false_alarms=parameters.false_alarms,
-        report=report.part(0.0, 0.4),
-    )
     if not len(candidates):
         return column_table(0)
     if not parameters.refine:
@@ -152,7 +183,10 @@ def _in_array(
     found = evidence.Resolved(fit, candidates.probability[once])
     if parameters.split:
         wanted = work.core(core)
-        found = evidence.resolve(fit, found.probability, parameters.false_alarms, wanted, report.part(0.7, 0.85))
+        found = evidence.resolve(
+            fit, found.probability, parameters.false_alarms, wanted, report.part(0.7, 0.85),
+            trusting=parameters.method == "network",
+        )  # fmt: skip
     fit = work.in_file(found.fit, scene, report.part(0.85, 0.9))
     straight = scanlines.straighten(fit, report.part(0.9, 1.0))
     final = straight.fit if straight.fit is not fit else refine.rested(fit, report.part(0.9, 1.0))

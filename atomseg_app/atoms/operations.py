@@ -6,7 +6,7 @@ from typing import Literal
 
 from atomseg_app.operations import Operation, Parameters, parameter, register
 
-Method = Literal["log", "hough"]
+Method = Literal["network", "log", "hough"]
 Polarity = Literal["auto", "bright", "dark"]
 Shape = Literal["shared", "free"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -15,7 +15,10 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class FindColumns(Parameters):
     """Parameters of *Find columns*."""
 
-    method: Method = parameter("log", "How columns are detected: Laplacian of Gaussian over scales, or circular Hough.")
+    method: Method = parameter(
+        "network", "How columns are detected: a trained network, Laplacian of Gaussian over scales, or circular Hough."
+    )
+    model: str = parameter("columns", "Which network: the name of a model, or its file (method network only).")
     polarity: Polarity = parameter(
         "auto", "Whether columns are brighter (HAADF) or darker (ABF) than their surroundings."
     )

@@ -26,17 +26,21 @@ _WEAK = 0.2  # of the typical amplitude: peaks weaker than this are no columns b
 class Judge:
     """What a change in the number of columns must be worth: ``power`` of the residual and the alarms allowed.
 
-    ``core`` (left, top, right, bottom) is the part of the image, in pixels, where columns may be added.
+    ``core`` (left, top, right, bottom) is the part of the image, in pixels, where columns may be added. One who is
+    ``trusting`` adds and splits, but takes no column away that detection saw.
     """
 
     power: float
     false_alarms: float
     core: tuple[float, float, float, float]
+    trusting: bool = False
 
     @classmethod
-    def of(cls, excess: Floats, false_alarms: float, core: tuple[float, float, float, float]) -> Judge:
+    def of(
+        cls, excess: Floats, false_alarms: float, core: tuple[float, float, float, float], *, trusting: bool = False
+    ) -> Judge:
         """Judge for an image whose residual has that excess power."""
-        return cls(max(1.0, float(excess.max())), false_alarms, core)
+        return cls(max(1.0, float(excess.max())), false_alarms, core, trusting)
 
     def concerned(self, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
         """Whether positions (n,) lie in the part of the image whose columns are wanted."""
@@ -81,7 +85,8 @@ class Change:
 
 def proposed(fit: Fit, judge: Judge) -> Proposal:
     """The most promising changes that do not touch each other."""
-    changes = sorted([*_merges(fit, judge), *_splits(fit, judge), *_peaks(fit, judge)], key=lambda c: -c.worth)
+    merges = [] if judge.trusting else _merges(fit, judge)
+    changes = sorted([*merges, *_splits(fit, judge), *_peaks(fit, judge)], key=lambda c: -c.worth)
     chosen: list[Change] = []
     centres: list[Floats] = []
     used: set[int] = set()

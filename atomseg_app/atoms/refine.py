@@ -35,6 +35,7 @@ _ROUNDS = 3  # at most so many times
 _NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
 _TOLERANCE = 0.04  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
+_OFF = 0.08  # in the logarithm: widths nearer to the one a problem was made for need no other
 FREE_SD = 0.6  # of a free ellipse's log-shape round the common one
 WIDTH_SD = 0.01  # of a shared column's log-width before the image has been asked
 _WIDTH_SD_MOST = 0.3
@@ -84,7 +85,11 @@ def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Repor
     problem = Problem(scene, float(np.median(start.sigma)), spacing_px, prior, free=free)
     if free:
         return descend(problem, problem.start(start), None, report)
-    found = descend(problem, problem.start(start), None, report.part(0.0, 0.5), roughly=True)
+    found = descend(problem, problem.start(start), None, report.part(0.0, 0.4), roughly=True)
+    sigma = float(np.median(found.state.sigma))
+    if abs(np.log(sigma / problem.sigma)) > _OFF:  # how far things reach was reckoned with another width
+        problem = Problem(scene, sigma, spacing_px, prior)
+        found = descend(problem, problem.start(found.state), found.noise, report.part(0.4, 0.5), roughly=True)
     spread = _width_spread(found)
     if spread >= 2 * WIDTH_SD:
         problem = problem.expecting(Prior(spread))

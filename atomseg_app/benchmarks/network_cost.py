@@ -16,7 +16,7 @@ from typing import Any
 from atomseg_app.benchmarks.table import cores, print_table
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "AtomSeg": ("column-network", {}),
+    "AtomSeg": ("atomseg-columns", {}),
     "AtomSegNet's U-Net": ("atomsegnet-unet", {}),
     "AtomSegNet's U-Net++": ("atomsegnet-unetpp", {}),
 }

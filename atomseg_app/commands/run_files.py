@@ -23,7 +23,7 @@ DONE, FAILED, CANCELLED = 0, 1, 130
 class RunOptions:
     """What is asked of a run beside the operation's parameters."""
 
-    output: Path | None
+    folder: Path | None
     pixel_size_nm: float | None
     figure: bool
     overwrite: bool
@@ -36,7 +36,7 @@ def run_files(operation: Operation, arguments: Sequence[str], values: Mapping[st
     """Run on every file; returns the exit code. Raises UserError for what makes the whole run meaningless."""
     batch.log_to_file()
     found = inputs.collect(arguments, tables=operation.inputs == (Columns.kind,))
-    outputs = batch.output_paths(found.paths, options.output, found.roots, operation)
+    outputs = batch.output_paths(found.paths, options.folder, found.roots, operation)
     tasks = [
         batch.FileTask(
             path, output, operation.name, dict(values), options.dataset, options.columns, options.pixel_size_nm,
@@ -73,7 +73,7 @@ def _rows(tasks: Sequence[batch.FileTask], options: RunOptions, display: Display
 
 def _summary_path(operation: Operation, tasks: Sequence[batch.FileTask], options: RunOptions) -> Path:
     """Where the summary goes: under ``-o``, or in the folder that all results share."""
-    folder = options.output or Path(os.path.commonpath([task.outputs.result.parent for task in tasks]))
+    folder = options.folder or Path(os.path.commonpath([task.outputs.result.parent for task in tasks]))
     path = folder / f"{operation.result_name}_summary.csv"
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} is already there; --overwrite replaces it, -o chooses another folder.")

@@ -30,8 +30,8 @@ OnPreview = Callable[[str, Array], None]
 
 _KEPT_JOBS = 200
 _PRIORITIES = {"operation": -1, "batch-file": -2}  # the rest is quick and awaited by the user
-_LONG = ("train",)
-"""Tasks that take hours: they run in a second compute process, so that nobody waits for their end to open a file."""
+_LONG = ("train", "adapt-network")
+"""Tasks that take minutes to hours: they run in a second compute process, so that nobody waits for their end to open a file."""
 _log = logging.getLogger(__name__)
 
 

@@ -106,6 +106,26 @@ def keep_network(task: Task, report: Report) -> TaskResult:
     return TaskResult(str(model.card_path))
 
 
+def adapt_network(task: Task, report: Report) -> TaskResult:
+    """Adapt a network to an image, and its columns if given, with ``settings``; what comes out is saved in ``folder``.
+
+    The value has ``verdict``, whether a network was ``saved``, and the figures ``before`` and ``after``.
+    """
+    from atomseg_app.atoms.adapt import adapt
+    from atomseg_app.atoms.adapt_settings import AdaptColumns
+
+    image, *tables = task.inputs
+    assert isinstance(image, Image)
+    columns = tables[0] if tables else None
+    assert columns is None or isinstance(columns, Columns)
+    settings = AdaptColumns.model_validate(task.arguments["settings"])
+    adapted = adapt(image, columns, settings, Path(task.arguments["folder"]), report)
+    before = {"columns": len(adapted.before), **adapted.validation_before.to_json()}
+    after = {"columns": len(adapted.after), **adapted.validation_after.to_json()}
+    saved = adapted.model is not None
+    return TaskResult({"verdict": adapted.verdict, "saved": saved, "before": before, "after": after}, (adapted.after,))
+
+
 def warm_up(task: Task, report: Report) -> TaskResult:
     """Import torch and every operation and run one kernel, so that the first job does not wait for it."""
     import torch

@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, str] = {
     "simulate": "atomseg_app.jobs.functions:simulate_pictures",
     "train": "atomseg_app.jobs.functions:train_network",
     "keep-network": "atomseg_app.jobs.functions:keep_network",
+    "adapt-network": "atomseg_app.jobs.functions:adapt_network",
     "warm": "atomseg_app.jobs.functions:warm_up",
     "devices": "atomseg_app.jobs.functions:list_devices",
 }
@@ -41,6 +42,7 @@ _TITLES = {
     "simulate": "Simulate pictures",
     "train": "Train a network",
     "keep-network": "Keep a network",
+    "adapt-network": "Adapt a network",
     "warm": "Prepare the compute process",
     "devices": "List devices",
 }
@@ -68,6 +70,8 @@ class Task:
             return (self.arguments["path"],)
         if self.name in ("train", "keep-network"):  # what it writes in these folders has the name of its process
             return tuple(os.path.join(self.arguments[folder], "any") for folder in ("folder", "shelf"))
+        if self.name == "adapt-network":
+            return (os.path.join(self.arguments["folder"], "any"),)
         return tuple(self.arguments["outputs"].values()) if self.name == "batch-file" else ()
 
 

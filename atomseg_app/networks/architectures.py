@@ -13,7 +13,6 @@ from atomseg_app.errors import UserError
 
 ARCHITECTURES = {
     "atomseg-columns": "atomseg_app.networks.columns:ColumnNetwork",
-    "column-network": "atomseg_app.networks.columns:ColumnNetwork",
     "atomsegnet-unet": "atomseg_app.networks.atomsegnet:SigmoidUNet",
     "atomsegnet-unetpp": "atomseg_app.networks.atomsegnet:NestedUNet",
 }

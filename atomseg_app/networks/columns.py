@@ -23,6 +23,9 @@ CHANNELS = (
 SIGMA_PX = 2.0
 """rms width of a column's image that the network works at; images are resampled to it."""
 
+CLIP = (-8.0, 16.0)
+"""Normalised grey levels are clipped to this range."""
+
 HEAT_PX = 1.0
 """rms width of the probability's peak at a column."""
 
@@ -68,7 +71,7 @@ class Normalisation:
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (..., y, x)."""
-        return ((images - self.mean[..., None, None]) / self.scale[..., None, None]).clamp(-8.0, 16.0)
+        return ((images - self.mean[..., None, None]) / self.scale[..., None, None]).clamp(*CLIP)
 
     def scaled(self, images: torch.Tensor) -> torch.Tensor:
         """Differences of grey levels in the network's units."""

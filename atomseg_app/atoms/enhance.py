@@ -1,0 +1,73 @@
+"""An image as the column network sees it: without noise, without background, sharper, or as a mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from atomseg_app import devices
+from atomseg_app.atoms.background import prepare
+from atomseg_app.atoms.column_model import column_network
+from atomseg_app.atoms.network_operations import Enhance, EnhancedOutput
+from atomseg_app.atoms.network_pass import NetworkPass, resampled
+from atomseg_app.atoms.network_scale import column_scale
+from atomseg_app.data import Image
+from atomseg_app.errors import UserError
+from atomseg_app.networks.columns import CHANNELS
+from atomseg_app.operations import Report
+
+_CHANNEL: dict[EnhancedOutput, str] = {
+    "denoised": "denoised",
+    "background-free": "background_free",
+    "super-resolved": "super_resolved",
+    "mask": "circle",
+    "gaussian-mask": "gaussian",
+}
+
+
+def enhance(image: Image, parameters: Enhance, report: Report) -> Image:
+    """One of the network's pictures (y, x) of an image, float32, in the pixels and grey levels of the image.
+
+    Masks are 0..1, the circular one being the probability that a pixel is inside a column. Background-free and
+    super-resolved pictures are 0 where there is no column; dark columns come as negative values. Raises UserError for
+    an image without contrast.
+    """
+    device = devices.choose(parameters.device, report)
+    module = column_network(parameters.model, device)
+    grey = prepare(image.values, report)
+    if grey is None:
+        raise UserError(f"{image.source.name} has no contrast: there is nothing for the network to show.")
+    sizes = [size for size in image.pixel_size_nm if size is not None]
+    report.progress(0.0, "Estimating the scale")
+    scale = column_scale(module, grey.values, parameters.polarity, float(np.mean(sizes)) if sizes else None, device)
+    seen = NetworkPass.of(grey.values, scale.shown_px, scale.sign, device)
+    channel = CHANNELS.index(_CHANNEL[parameters.output])
+    picture = torch.empty_like(seen.pixels)
+    for part in seen.parts(module, report.part(0.1, 0.9)):
+        rows, columns = part.channels.shape[-2:]
+        place = (slice(part.top, part.top + rows), slice(part.left, part.left + columns))
+        picture[place] = _in_grey(part.channels[channel], seen, place, parameters.output)
+    shown = resampled(picture, seen.shape).cpu().numpy()
+    if parameters.output in ("mask", "gaussian-mask"):
+        values = shown.clip(0, 1)
+    else:
+        values = scale.sign * shown * grey.unit
+        if parameters.output == "denoised":
+            y, x = np.ogrid[: shown.shape[0], : shown.shape[1]]
+            values = values + grey.level(x, y)
+    metadata = {**image.metadata, "enhanced": parameters.output, "column_sigma_px": round(scale.sigma_px, 3)}
+    return replace(image, values=values.astype(np.float32), metadata=metadata)
+
+
+def _in_grey(
+    values: torch.Tensor, seen: NetworkPass, place: tuple[slice, slice], output: EnhancedOutput
+) -> torch.Tensor:
+    """A channel in units of the image that the network was shown."""
+    if output == "mask":
+        return torch.sigmoid(values)
+    if output == "gaussian-mask":
+        return values
+    scaled = values * seen.scale[place]
+    return scaled + seen.mean[place] if output == "denoised" else scaled
