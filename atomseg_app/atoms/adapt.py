@@ -103,7 +103,7 @@ def _check(base: Model, name: str, folder: Path) -> None:
 def _plan(settings: AdaptColumns) -> Plan:
     """Small steps, falling to nothing over the second half; validated often enough to stop where it was best."""
     return Plan(
-        steps=_MOST_STEPS, batch=settings.batch, learning_rate=settings.learning_rate, warmup=10, decay=0.5,
+        steps=_MOST_STEPS, batch=settings.batch, learning_rate=settings.learning_rate, warmup=20, decay=0.5,
         seed=settings.seed, validate_every=50, checkpoint_s=3600.0, minutes=settings.minutes, log_every=10,
     )  # fmt: skip
 

@@ -77,6 +77,7 @@ class AdaptCourse:
 
     def loss(self, module: nn.Module, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss on fresh pictures."""
+        _hold_statistics(module)
         own = batch // 4
         shares = {"default": batch // 2, "look-alikes": batch - batch // 2 - own, "own-columns": own}
         drawn = [targets_of(self._simulators[name].batch(share)) for name, share in shares.items()]
@@ -150,6 +151,13 @@ def _matched(found: Floats, true: Floats, sure: np.ndarray[tuple[int], np.dtype[
     hit = mutual & (distance <= radius[column])
     hits = int(sure[column[hit]].sum())
     return hits, int((~hit).sum()), int(sure.sum()) - hits
+
+
+def _hold_statistics(module: nn.Module) -> None:
+    """Batch norms go on with the statistics that they have: those of a few mixed pictures suit neither kind."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()
 
 
 def _pictures(simulator: Simulator, count: int) -> list[Batch]:

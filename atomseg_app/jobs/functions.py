@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atomseg_app import operations
+from atomseg_app.data import Columns, Image
 from atomseg_app.errors import UserError
 from atomseg_app.io import files
 from atomseg_app.jobs.tasks import Task, TaskResult

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog, QTabWidget, QVBoxLayout, QWidget
 from atomseg_app.data import Columns, Image
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
+from atomseg_app.gui.networks.adapt_page import AdaptPage, Shown
 from atomseg_app.gui.networks.gallery_page import GalleryPage
 from atomseg_app.gui.networks.models_page import ModelsPage
 from atomseg_app.gui.networks.train_page import TrainPage
@@ -32,17 +33,21 @@ class NetworksDialog(QDialog):
         self.models = ModelsPage(context, self._background)
         self.gallery = GalleryPage(context)
         self.training = TrainPage(context, self.run)
+        self.adapting = AdaptPage(context, self._background, self._shown)
         self.pages = QTabWidget()
         self.pages.setAccessibleName("Networks")
         self.pages.setDocumentMode(True)
         self.add_page("&Networks", "The networks that can be used, and their cards.", self.models)
         self.add_page("&What they are trained on", "Simulated pictures with known truth.", self.gallery)
         self.add_page("&Train", "Train a network of your own.", self.training)
+        self.add_page("&Adapt", "Adapt a network to the open image.", self.adapting)
         layout = QVBoxLayout(self)
         layout.addWidget(self.pages)
         self.gallery.opened.connect(self._open)
         self.run.finished.connect(self.models.refresh)
         self.run.finished.connect(self.models_changed)
+        self.adapting.kept.connect(self.models.refresh)
+        self.adapting.kept.connect(self.models_changed)
         self.resize(980, 640)
 
     def add_page(self, title: str, tip: str, page: QWidget) -> None:
@@ -55,6 +60,15 @@ class NetworksDialog(QDialog):
         super().showEvent(event)
         self.models.refresh()
         self.run.look()
+
+    def _shown(self) -> Shown | None:
+        """The image that is open in the tab this belongs to, and its columns where it has any."""
+        model = getattr(self.parentWidget(), "model", None)
+        image = None if model is None else model.image()
+        if model is None or image is None:
+            return None
+        columns = model.columns()
+        return image, columns if columns is not None and len(columns) else None
 
     def _open(self, image: Image, columns: Columns) -> None:
         parent = self.parentWidget()
