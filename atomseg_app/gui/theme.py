@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QIcon, QPalette
 from PySide6.QtWidgets import QApplication
@@ -12,6 +16,20 @@ from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME, Settings
 from atomseg_app.gui.stylesheet import stylesheet
 
 _SYSTEM_FONT = "atomseg.system_font"
+
+
+@contextlib.contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Leave garbage alone for a while. Qt walks over all widgets to give them a look; a menu of a plot that is gone,
+    collected meanwhile because an event came to Python, would be walked over.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Theme(QObject):
@@ -42,9 +60,10 @@ class Theme(QObject):
         self.colours = DARK if self._is_dark() else LIGHT
         font = QFont(self._base_font)
         font.setPointSizeF(self.font_pt)
-        self._app.setFont(font)
-        self._app.setPalette(palette(self.colours))
-        self._app.setStyleSheet(stylesheet(self.colours, self.font_pt))
+        with _garbage_kept():
+            self._app.setFont(font)
+            self._app.setPalette(palette(self.colours))
+            self._app.setStyleSheet(stylesheet(self.colours, self.font_pt))
         self.changed.emit()
 
     def icon(self, name: str, role: str = "text") -> QIcon:

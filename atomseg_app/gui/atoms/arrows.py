@@ -23,6 +23,7 @@ _LONG = 90  # percentile of the lengths that is called long
 _HEAD_SHARE, _MOST_HEAD_PX, _HEAD_ANGLE = 0.38, 9.0, math.radians(26)
 _KEY_PX = 64.0
 _LEAST_PX = 1.0
+_MOST_HALOED = 12_000  # lines; more are drawn plainly, which is much faster, and where they are that dense is as clear
 _COLOUR, _HALO = QColor("#ffffff"), QColor(0, 0, 0, 210)
 
 
@@ -121,11 +122,13 @@ def _strokes(places: Floats, ways: Floats) -> Floats:
 
 
 def _draw(painter: QPainter, lines: Floats) -> None:
-    """Lines (m, 4), white with a dark halo, all in one call."""
+    """Lines (m, 4), white with a dark halo where there is room for one, all in one call."""
     if not len(lines):
         return
+    dense = len(lines) > _MOST_HALOED
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, not dense)
     first = cast(QLineF, Shiboken.wrapInstance(lines.ctypes.data, QLineF))
-    for colour, width in ((_HALO, 4.0), (_COLOUR, 1.8)):
+    for colour, width in ((_COLOUR, 1.0),) if dense else ((_HALO, 4.0), (_COLOUR, 1.8)):
         pen = QPen(colour, width)
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
