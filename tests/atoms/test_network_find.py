@@ -1,0 +1,116 @@
+"""Finding with the bundled network: any scale, grey level and polarity; nothing in noise; sentences for what is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from atomseg_app.atoms.column_model import column_network
+from atomseg_app.atoms.enhance import enhance
+from atomseg_app.atoms.find import find_columns
+from atomseg_app.atoms.network_operations import Enhance
+from atomseg_app.atoms.network_pass import NetworkPass, resampled, resampling
+from atomseg_app.atoms.network_scale import column_scale
+from atomseg_app.atoms.operations import FindColumns
+from atomseg_app.benchmarks.matching import score
+from atomseg_app.data import Image
+from atomseg_app.errors import UserError
+from atomseg_app.operations import Report
+from atomseg_app.simulate.columns import TrueColumns, poisson, render, square_lattice
+
+CPU = torch.device("cpu")
+
+
+def simulated(size: int, spacing: float, peak: float, seed: int = 1) -> tuple[np.ndarray, TrueColumns]:
+    rng = np.random.default_rng(seed)
+    columns = square_lattice(size, spacing, rng, displacement_px=0.03 * spacing, peak=peak, rotation_deg=8)
+    return poisson(render(columns, (size, size)), rng).astype(np.float32), columns
+
+
+def seen(values: np.ndarray, **parameters: object) -> np.ndarray:
+    """Positions by the network alone."""
+    return find_columns(Image(values), FindColumns(refine=False, **parameters), Report()).xy_px
+
+
+def quality(found: np.ndarray, columns: TrueColumns, spacing: float) -> float:
+    return score(found, np.stack([columns.x_px, columns.y_px], axis=1), min(0.3 * spacing, 3.0)).f1
+
+
+@pytest.mark.parametrize("spacing", [7.0, 12.0, 25.0, 60.0])
+def test_columns_of_any_size_are_found(spacing):
+    values, columns = simulated(256, spacing, 50.0)
+    assert quality(seen(values), columns, spacing) > 0.98
+
+
+def test_the_scale_is_that_of_the_columns():
+    for spacing in (10.0, 30.0):
+        values, _ = simulated(256, spacing, 80.0)
+        scale = column_scale(column_network("columns", CPU), values, "auto", None, CPU)
+        assert scale.sign == 1
+        assert scale.sigma_px == pytest.approx(0.2 * spacing, rel=0.3)
+
+
+def test_grey_levels_and_direction_do_not_matter():
+    values, columns = simulated(256, 16.0, 40.0)
+    first = seen(values)
+    assert np.allclose(seen(values * 37.0 - 5000.0), first, atol=0.02)
+    turned = seen(np.ascontiguousarray(values[:, ::-1]))
+    turned[:, 0] = 255 - turned[:, 0]
+    assert quality(turned, columns, 16.0) > 0.98
+
+
+def test_dark_columns_are_told_from_bright_ones():
+    values, columns = simulated(256, 16.0, 200.0)
+    dark = find_columns(Image(values.max() * 1.1 - values), FindColumns(refine=False), Report())
+    assert quality(dark.xy_px, columns, 16.0) > 0.98
+    assert (dark.table["amplitude"] < 0).all()
+
+
+def test_noise_holds_no_columns():
+    for seed in range(4):
+        noise = np.random.default_rng(seed).poisson(10.0, (256, 256)).astype(np.float32)
+        assert len(find_columns(Image(noise), FindColumns(), Report())) <= 1
+
+
+def test_a_flat_image_holds_none():
+    assert len(find_columns(Image(np.full((64, 64), 3.0)), FindColumns(), Report())) == 0
+
+
+def test_resampling_and_its_way_back():
+    assert resampling(2.0) == 1.0
+    assert resampling(8.0) == pytest.approx(0.25)
+    values, _ = simulated(300, 40.0, 50.0)
+    image = NetworkPass.of(values, 8.0, 1, CPU)
+    assert image.pixels.shape == (75, 75)
+    assert image.in_file(0.0, 1) == pytest.approx(1.5)  # the centre of the first four pixels
+    line = torch.arange(60.0)[None, :].expand(60, 60).contiguous()
+    half = resampled(line, (30, 30))
+    assert torch.allclose(half[5:-5, 5:-5], (torch.arange(30.0) * 2 + 0.5)[None, 5:-5].expand(20, 20), atol=0.05)
+
+
+def test_enhanced_pictures_are_nearer_the_truth():
+    values, columns = simulated(256, 16.0, 8.0)
+    clean = render(columns, (256, 256))
+    image = Image(values, (0.01, 0.01))
+    denoised = enhance(image, Enhance(), Report())
+    assert denoised.values.shape == values.shape
+    assert denoised.values.dtype == np.float32
+    assert denoised.pixel_size_nm == image.pixel_size_nm
+    assert np.mean((denoised.values - clean) ** 2) < 0.1 * np.mean((values - clean) ** 2)
+    without = enhance(image, Enhance(output="background-free"), Report())
+    # How much of a dense lattice's mean is background nobody can say: the constant does not count.
+    assert np.var(without.values - clean) < 0.1 * np.mean((values - clean) ** 2)
+    mask = enhance(image, Enhance(output="mask"), Report()).values
+    assert 0 <= mask.min() <= mask.max() <= 1
+    at = np.rint([columns.y_px, columns.x_px]).astype(int)
+    assert mask[at[0], at[1]].mean() > 0.8
+    sharp = enhance(image, Enhance(output="super-resolved"), Report()).values
+    assert sharp[at[0], at[1]].mean() > 5 * abs(np.median(sharp))
+
+
+def test_what_is_no_column_network_is_refused():
+    with pytest.raises(UserError, match="nothing-like-this"):
+        find_columns(Image(np.eye(64)), FindColumns(model="nothing-like-this"), Report())
+    with pytest.raises(UserError, match="no contrast"):
+        enhance(Image(np.zeros((64, 64))), Enhance(), Report())
