@@ -262,5 +262,8 @@ def test_no_control_of_the_steps_is_cut_at_large_text(ready, theme, qtbot, scree
             panel_of(ready, name)
             pick(panel.choice, name)
             ready.steps.ensureWidgetVisible(panel.buttons[name])
+            QTest.qWait(100)
             qtbot.waitUntil(lambda panel=panel: not cut_controls(panel), timeout=10_000)
+            heights = [field.height() for field in panel.forms[name].fields.values()]
+            assert min(heights) >= ready.fontMetrics().height(), name
     screenshot(ready.window(), f"physics-large-{theme}")
