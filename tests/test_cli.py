@@ -203,7 +203,8 @@ def test_options_reach_the_operation(folder):
     assert run("find-columns", "a.npy", *arguments) == 0
     (step,) = json.loads(Path("a_columns.json").read_text())["history"]
     assert step["parameters"] == {
-        "method": "network", "model": "columns", "polarity": "auto", "false_alarms": 0.5, "region_px": [16, 32, 80, 96], "shape": "free",
+        "method": "network", "model": "columns", "polarity": "auto", "false_alarms": 0.5,
+        "region_px": [16, 32, 80, 96], "shape": "free",
         "split": False, "refine": True, "device": "cpu",
     }  # fmt: skip
     found = tables.read_csv("a_columns.csv")

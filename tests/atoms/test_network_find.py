@@ -1,4 +1,4 @@
-"""Finding with the bundled network: any scale, grey level and polarity; nothing in noise; sentences for what is wrong."""
+"""Finding with the bundled network: any scale, grey level and polarity; nothing in noise; clear refusals."""
 
 from __future__ import annotations
 
