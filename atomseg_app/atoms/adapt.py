@@ -72,7 +72,10 @@ def adapt(image: Image, columns: Columns | None, settings: AdaptColumns, folder:
         trial = save_model(Path(scratch), module, card)
         narrowed = search.model_copy(update={"model": str(trial.card_path)})
         after = find_columns(image, narrowed, report.part(0.9, 1.0))
-    counts: dict[str, int | float | str] = {"columns in the image, before": len(before), "after": len(after)}
+    counts: dict[str, int | float | str] = {
+        "columns in the image, before": len(before),
+        "columns in the image, after": len(after),
+    }
     card = card.model_copy(update={"figures": {**card.figures, **counts}})
     model = save_model(folder, module, card) if better else None
     report.progress(1.0, verdict)
@@ -121,10 +124,10 @@ def _verdict(before: Validation, after: Validation) -> tuple[str, bool]:
         ("other images", before.default_f1, after.default_f1),
     ):
         if now < was - F1_MARGIN:
-            return f"Not adapted: columns of {kind} would be found worse (F1 {now:.4f} after {was:.4f}).", False
+            return f"Not adapted: columns of {kind} would be found worse (F1 from {was:.4f} to {now:.4f}).", False
     return (
-        f"Adapted: F1 on look-alikes of this image {after.look_alike_f1:.4f} after {before.look_alike_f1:.4f}, "
-        f"on other images {after.default_f1:.4f} after {before.default_f1:.4f}."
+        f"Adapted: F1 on look-alikes of this image from {before.look_alike_f1:.4f} to {after.look_alike_f1:.4f}, "
+        f"on other pictures from {before.default_f1:.4f} to {after.default_f1:.4f}."
     ), True
 
 

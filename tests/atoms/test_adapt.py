@@ -190,7 +190,7 @@ def test_a_network_that_gets_better_is_saved_with_its_card_and_figures(
     scene: tuple[Image, Columns], untrained: Model, tmp_path: Path
 ) -> None:
     image, columns = scene
-    adapted = adapt(image, columns, _settings(untrained, learning_rate=3e-3, minutes=0.1), tmp_path / "run", Report())
+    adapted = adapt(image, columns, _settings(untrained, learning_rate=1e-2, minutes=0.25), tmp_path / "run", Report())
     assert adapted.model is not None, adapted.verdict
     assert adapted.verdict.startswith("Adapted")
     assert adapted.validation_after.look_alike_loss < adapted.validation_before.look_alike_loss - LEAST_GAIN
@@ -202,7 +202,8 @@ def test_a_network_that_gets_better_is_saved_with_its_card_and_figures(
     assert card.figures["look alike loss, after"] == pytest.approx(adapted.validation_after.look_alike_loss, abs=1e-4)
     assert card.figures["columns in the image, after"] == len(adapted.after)
     course = AdaptCourse(adapted.appearance, 1, 64, CPU, Report())
-    assert course.judge(module) == adapted.validation_after
+    # Files hold half precision.
+    assert course.judge(module).to_json() == pytest.approx(adapted.validation_after.to_json(), abs=0.01)
     kept = keep(adapted, tmp_path / "shelf")
     assert kept.card.sha256 == adapted.model.card.sha256
     with pytest.raises(UserError, match="mine"):

@@ -79,7 +79,7 @@ def beginner(atomseg_home: object) -> str:
 def set_up(dialog: NetworksDialog, model: str, name: str, minutes: str) -> None:
     """The smallest adapting there is."""
     turn_to(dialog, dialog.adapting)
-    dialog.adapting.form.set_values({"picture_px": 64, "batch": 4, "learning_rate": 3e-3, "device": "cpu"})
+    dialog.adapting.form.set_values({"picture_px": 64, "batch": 4, "learning_rate": 1e-2, "device": "cpu"})
     write(dialog.adapting.form, "model", model)
     write(dialog.adapting.form, "name", name)
     write(dialog.adapting.form, "minutes", minutes)
@@ -89,7 +89,7 @@ def test_a_network_is_adapted_compared_discarded_and_kept(
     dialog: NetworksDialog, scene: Columns, beginner: str, qtbot: QtBot, screenshot: Callable[[QWidget, str], None]
 ) -> None:
     page = dialog.adapting
-    set_up(dialog, beginner, "adapted", "0.15")
+    set_up(dialog, beginner, "adapted", "0.25")
     assert not page.keep_button.isEnabled()
     for ending in ("discard", "keep"):
         press(dialog, "networks.adapt.start")
