@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
+    QCompleter,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
@@ -30,6 +31,7 @@ from atomseg_app.operations import Operation, Parameters
 
 _REFRESH_MS = 100
 _EMPTY = {"reflection_1": "the strongest", "reflection_2": "the next strongest", "library": "none"}
+_INTENSITIES = ("integrated_intensity", "fit_intensity", "cell_intensity", "amplitude")
 _REGIONS = {"measure-strain": "the whole grain"}
 
 
@@ -152,6 +154,8 @@ class OperationsPanel(QWidget):
             empty = _REGIONS.get(operation.name, "") if name.startswith("region") else _EMPTY.get(name, "")
             if empty and isinstance(edit, QLineEdit):
                 edit.setPlaceholderText(empty)
+            if name == "quantity" and isinstance(edit, QLineEdit):
+                edit.setCompleter(_completer(edit))
             if name == "region_px":
                 field.row.addWidget(self._region_button(field))
             elif name == "library":
@@ -209,3 +213,10 @@ class OperationsPanel(QWidget):
         for widget in (self.running, self.result, self.notes):
             layout.addWidget(widget)
         self._tell_regions()
+
+
+def _completer(edit: QLineEdit) -> QCompleter:
+    """Offers the intensities that a table can carry while one is typed."""
+    completer = QCompleter(list(_INTENSITIES), edit)
+    completer.setFilterMode(Qt.MatchFlag.MatchContains)
+    return completer
