@@ -33,6 +33,7 @@ _CROP_PX = 384
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
 _NEARLY = 0.65  # of what the best magnification explains, for another to be worth asking how many columns it sees
+_FEW = 6  # columns are no pattern: a large blotch or two explain a lot
 _ALL = 0.9  # of the columns
 _ASTRAY = 1.8  # times that the width measured may differ from the one the image was shown at
 _DARKER = 1.25  # times more that dark columns must explain than bright ones: gaps between columns look dark
@@ -50,11 +51,15 @@ class ColumnScale:
 
 @dataclass(frozen=True)
 class Look:
-    """What the network explains of an image part at one magnification, in variance a pixel of the file; how many sure
-    columns it sees a pixel of the file; how wide (rms, px of the file; NaN if unknown) those are that it draws."""
+    """What the network explains of an image part at one magnification, in variance a pixel of the file.
+
+    ``columns`` it is sure of, a pixel of the file, and in all (``seen``); ``sigma_px`` how wide those are that it draws
+    (rms, px of the file; NaN if unknown).
+    """
 
     explained: float
     columns: float
+    seen: int
     sigma_px: float
 
 
@@ -68,8 +73,9 @@ def column_scale(
     for sign in signs:
         looks = {sigma: _look(module, _busiest(grey, sigma), sigma, sign, device) for sigma in ladder}
         sigma = _chosen(looks)
-        needed = best[0] * _DARKER if sign < 0 and len(signs) > 1 and best[0] > 0 else best[0]
-        if looks[sigma].explained > needed:
+        needed = best[0] * _DARKER if sign < 0 and best[0] > 0 else best[0]
+        enough = looks[sigma].seen >= _FEW or sign == signs[0]
+        if looks[sigma].explained > needed and enough:
             best, chosen = (looks[sigma].explained, sigma, looks[sigma].sigma_px), sign
     _, sigma, measured = best
     width = float(np.clip(measured, sigma / _ASTRAY, sigma * _ASTRAY)) if math.isfinite(measured) else sigma
@@ -81,6 +87,7 @@ def _chosen(looks: dict[float, Look]) -> float:
 
     Where pairs of columns merge into one blob each, the blobs explain even a little more, but they are fewer.
     """
+    looks = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
     most = max(look.explained for look in looks.values())
     vouched = {sigma: look for sigma, look in looks.items() if look.explained >= _NEARLY * most}
     if not vouched:
@@ -131,7 +138,7 @@ def _look(module: nn.Module, grey: Grey, sigma_px: float, sign: int, device: tor
         bent, high, seen = _bend(probability, drawn)
         bend, height, count = bend + bent, height + high, count + seen
     sigma = _width(bend / height) / image.factor if height > 0 else math.nan
-    return Look(explained / image.pixels.numel(), count / grey.size, sigma)
+    return Look(explained / image.pixels.numel(), count / grey.size, count, sigma)
 
 
 def _bend(probability: torch.Tensor, drawn: torch.Tensor) -> tuple[float, float, int]:
