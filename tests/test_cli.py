@@ -66,7 +66,7 @@ def test_one_file_to_table_history_and_figure(folder, capsys):
     assert err == ""
     history = json.loads(Path("a b_columns.json").read_text("utf-8"))
     (step,) = history["history"]
-    assert (step["operation"], step["parameters"]["method"]) == ("find-columns", "log")
+    assert (step["operation"], step["parameters"]["method"]) == ("find-columns", "network")
     assert history["versions"]["atomseg"] == __version__
     assert history["pixel_size_nm"] == [0.02, 0.02]
 

@@ -82,7 +82,8 @@ def total_variation(picture: Grey, noise: float, weight: float) -> Grey:
     """Picture of the least total variation at a distance."""
     from skimage.restoration import denoise_tv_chambolle
 
-    return np.asarray(denoise_tv_chambolle(picture, weight=weight * noise, max_num_iter=100), np.float32)
+    smooth = denoise_tv_chambolle(picture, weight=weight * noise, max_num_iter=100)  # type: ignore[no-untyped-call, unused-ignore]
+    return np.asarray(smooth, np.float32)
 
 
 CLASSICAL: dict[str, tuple[Denoiser, tuple[float, ...]]] = {

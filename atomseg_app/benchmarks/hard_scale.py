@@ -105,4 +105,4 @@ def _not_at(found: Floats, true: Floats, close: npt.NDArray[np.bool_]) -> Floats
     """Found places without those nearest to columns that are too close together: what merges counts neither way."""
     if not len(found) or not len(true):
         return found
-    return found[~close[cKDTree(true).query(found)[1]]]
+    return np.asarray(found[~close[cKDTree(true).query(found)[1]]])

@@ -120,11 +120,19 @@ def pictures(count: int = PICTURES, preset: Preset = HARD_SET, seed: int = SEED)
         for index in range(_BATCH):
             mine = truth.image == index
             places = torch.stack([truth.x_px[mine], truth.y_px[mine]], 1).double().numpy()
-            shown = (picture[index].numpy().copy() for picture in (batch.image, batch.clean, batch.narrow))
-            facts = (float(value[index]) for value in (batch.sigma_px, batch.pm_per_px, batch.dose))
-            made.append(
-                Picture(len(made), batch.names[index], *shown, places, batch.snr[mine].double().numpy(), *facts)
+            picture = Picture(
+                number=len(made),
+                name=batch.names[index],
+                values=batch.image[index].numpy().copy(),
+                clean=batch.clean[index].numpy().copy(),
+                narrow=batch.narrow[index].numpy().copy(),
+                xy_px=places,
+                snr=batch.snr[mine].double().numpy(),
+                sigma_px=float(batch.sigma_px[index]),
+                pm_per_px=float(batch.pm_per_px[index]),
+                dose=float(batch.dose[index]),
             )
+            made.append(picture)
     return made[:count]
 
 
