@@ -222,10 +222,10 @@ class ListField(_LineField):
 
 
 class TextField(_LineField):
-    """Plain text."""
+    """Plain text; empty is ``None`` where the model allows it."""
 
-    def __init__(self, title: str, default: str) -> None:
-        super().__init__(title, default, str, str)
+    def __init__(self, title: str, default: str | None, *, optional: bool) -> None:
+        super().__init__(title, default, lambda text: (text or None) if optional else text, lambda text: text or "")
 
 
 class Bounds:
@@ -276,7 +276,7 @@ def field_for(title: str, info: FieldInfo, empty_text: str) -> Field:
         count = None if Ellipsis in kinds else len(kinds)
         return ListField(title, default, kind=kinds[0], count=count, empty_text=empty_text if optional else "")
     if annotation is str:
-        return TextField(title, default or "")
+        return TextField(title, default if optional else default or "", optional=optional)
     raise TypeError(f"there is no field for {info.annotation!r}")
 
 
