@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
+from atomseg_app.atoms.background import binned
 from atomseg_app.atoms.network_pass import NetworkPass, resampling
 from atomseg_app.networks.columns import CHANNELS
 from atomseg_app.operations import Report
@@ -29,7 +30,7 @@ COLUMN_PM = (15.0, 120.0)
 
 _LADDER = 1.5
 _NARROWEST_PX, _WIDEST_PX = 1.05, 60.0
-_CROP_PX = 384
+_CROP_PX = 320
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
 _NEARLY = 0.65  # of what the best magnification explains, for another to be worth asking how many columns it sees
@@ -69,17 +70,36 @@ def column_scale(
     """Scale and polarity of the columns of an image (y, x)."""
     ladder = _ladder(min(grey.shape), pixel_size_nm)
     signs = {"bright": (1,), "dark": (-1,), "auto": (1, -1)}[polarity]
-    best, chosen = (-math.inf, ladder[0], math.nan), signs[0]
+    best, chosen, enough = (-math.inf, ladder[0], math.nan), signs[0], False
     for sign in signs:
-        looks = {sigma: _look(module, _busiest(grey, sigma), sigma, sign, device) for sigma in ladder}
+        # Dark columns would be about as wide as what stands out brightest: the gaps between them.
+        rungs = ladder if sign == signs[0] or not enough else _near(ladder, best[1])
+        looks = _looks(module, grey, rungs, sign, device)
         sigma = _chosen(looks)
         needed = best[0] * _DARKER if sign < 0 and best[0] > 0 else best[0]
-        enough = looks[sigma].seen >= _FEW or sign == signs[0]
-        if looks[sigma].explained > needed and enough:
+        enough = looks[sigma].seen >= _FEW
+        if looks[sigma].explained > needed and (enough or sign == signs[0]):
             best, chosen = (looks[sigma].explained, sigma, looks[sigma].sigma_px), sign
     _, sigma, measured = best
     width = float(np.clip(measured, sigma / _ASTRAY, sigma * _ASTRAY)) if math.isfinite(measured) else sigma
     return ColumnScale(sigma, width, chosen)
+
+
+def _near(ladder: list[float], sigma_px: float) -> list[float]:
+    """Widths of the ladder no more than one step from a width."""
+    return [sigma for sigma in ladder if abs(math.log(sigma / sigma_px)) < 1.5 * math.log(_LADDER)]
+
+
+def _looks(module: nn.Module, grey: Grey, ladder: list[float], sign: int, device: torch.device) -> dict[float, Look]:
+    """What is seen at each width; widths that need no resampling show the same."""
+    looks: dict[float, Look] = {}
+    as_it_is: Look | None = None
+    for sigma in ladder:
+        if resampling(sigma) == 1.0:
+            as_it_is = looks[sigma] = as_it_is or _look(module, _busiest(grey, sigma), sigma, sign, device)
+        else:
+            looks[sigma] = _look(module, _busiest(grey, sigma), sigma, sign, device)
+    return looks
 
 
 def _chosen(looks: dict[float, Look]) -> float:
@@ -112,14 +132,22 @@ def _busiest(grey: Grey, sigma_px: float) -> Grey:
     side = math.ceil(_CROP_PX / min(1.0, resampling(sigma_px)))
     if max(grey.shape) <= side:
         return grey
-    band = ndimage.gaussian_filter(grey, sigma_px) - ndimage.gaussian_filter(grey, 2 * sigma_px)
     corners = [
         (y, x)
         for y in np.linspace(0, max(0, grey.shape[0] - side), 3).astype(int)
         for x in np.linspace(0, max(0, grey.shape[1] - side), 3).astype(int)
     ]
-    y, x = max(corners, key=lambda c: float(np.square(band[c[0] : c[0] + side, c[1] : c[1] + side]).mean()))
+    y, x = max(corners, key=lambda c: _busy(grey[c[0] : c[0] + side, c[1] : c[1] + side], sigma_px))
     return grey[y : y + side, x : x + side]
+
+
+def _busy(grey: Grey, sigma_px: float) -> float:
+    """Mean square of what an image part holds at a scale, seen no finer than needed for that."""
+    factor = max(1, int(sigma_px / 1.5))
+    coarse = binned(grey, factor)
+    sigma = sigma_px / factor
+    band = ndimage.gaussian_filter(coarse, sigma) - ndimage.gaussian_filter(coarse, 2 * sigma)
+    return float(np.square(band).mean())
 
 
 def _look(module: nn.Module, grey: Grey, sigma_px: float, sign: int, device: torch.device) -> Look:
