@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from atomseg_app.alignment import Alignment
 from atomseg_app.errors import UserError
 
 Array = npt.NDArray[Any]
@@ -141,15 +142,39 @@ class ImageSeries(ArrayData):
 
 @dataclass(frozen=True, eq=False)
 class TiltSeries(ImageSeries):
-    """Projections (tilt, y, x) with one angle per view in degrees."""
+    """Projections (tilt, y, x) with one angle per view in degrees, NaN where it is not known.
+
+    ``tilt_axis`` is the direction of the tilt axis in the images. ``euler_deg`` has three angles a view where the
+    series was not tilted round one axis; ``tilt_deg`` is then the second of them. Views in ``excluded`` (indices) are
+    kept, but not reconstructed from.
+    """
 
     kind = "tilt-series"
     tilt_deg: tuple[float, ...] = ()
+    tilt_axis: Literal["y", "x"] = "y"
+    alignment: Alignment | None = None
+    excluded: tuple[int, ...] = ()
+    euler_deg: tuple[tuple[float, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.tilt_deg) != len(self.values):
-            raise UserError(f"The series has {len(self.values)} images but {len(self.tilt_deg)} tilt angles.")
+        views = len(self.values)
+        if len(self.tilt_deg) != views:
+            raise UserError(f"The series has {views} images but {len(self.tilt_deg)} tilt angles.")
+        if self.alignment is not None and len(self.alignment.shift_x_px) != views:
+            raise UserError(
+                f"The series has {views} images, but the alignment is of {len(self.alignment.shift_x_px)} views."
+            )
+        if self.euler_deg is not None and len(self.euler_deg) != views:
+            raise UserError(f"The series has {views} images but {len(self.euler_deg)} triples of Euler angles.")
+        wrong = [index for index in self.excluded if not 0 <= index < views]
+        if wrong:
+            raise UserError(f"View {wrong[0]} cannot be excluded: the series has views 0 to {views - 1}.")
+
+    @property
+    def used(self) -> npt.NDArray[np.int64]:
+        """Indices of the views that are not excluded."""
+        return np.setdiff1d(np.arange(len(self.values)), np.asarray(self.excluded, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,6 +335,10 @@ def to_parts(item: Data) -> tuple[dict[str, Any], Array]:
         return header, item.table
     if isinstance(item, TiltSeries):
         header["tilt_deg"] = list(item.tilt_deg)
+        header["tilt_axis"] = item.tilt_axis
+        header["excluded"] = list(item.excluded)
+        header["alignment"] = item.alignment.to_json() if item.alignment else None
+        header["euler_deg"] = [list(triple) for triple in item.euler_deg] if item.euler_deg else None
     return header, item.values
 
 
@@ -327,6 +356,11 @@ def from_parts(header: Mapping[str, Any], array: Array) -> Data:
             array = array.view(table_dtype(header.get("quantities", ()))).reshape(-1)
     elif cls is TiltSeries:
         extra["tilt_deg"] = tuple(header["tilt_deg"])
+        extra["tilt_axis"] = header.get("tilt_axis", "y")
+        extra["excluded"] = tuple(header.get("excluded", ()))
+        alignment, euler = header.get("alignment"), header.get("euler_deg")
+        extra["alignment"] = Alignment.from_json(alignment) if alignment else None
+        extra["euler_deg"] = tuple(tuple(triple) for triple in euler) if euler else None
     item: Data = cls(
         array,
         pixel_size_nm=tuple(header["pixel_size_nm"]),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomseg_app import places
+from atomseg_app.alignment import Alignment
 from atomseg_app.data import (
     COLUMN_DTYPE,
     Columns,
@@ -37,7 +38,11 @@ def an_item(kind: str):
     if kind == "image-series":
         return ImageSeries(rng.random((2, 3, 4)), (None, None), **COMMON)
     if kind == "tilt-series":
-        return TiltSeries(rng.random((2, 3, 4), np.float32), (0.1, 0.1), tilt_deg=(-60.0, 60.0), **COMMON)
+        lies = Alignment((1.5, -2.0), (0.0, 0.25), (0.0, 0.1), axis_offset_px=7.0, axis_rotation_deg=1.5)
+        return TiltSeries(
+            rng.random((2, 3, 4), np.float32), (0.1, 0.1), tilt_deg=(-60.0, 60.0), tilt_axis="x", alignment=lies,
+            excluded=(1,), euler_deg=((0.0, -60.0, 1.0), (0.0, 60.0, 2.0)), **COMMON,
+        )  # fmt: skip
     if kind == "volume":
         return Volume(rng.random((2, 3, 4)), (0.3, 0.2, 0.1), **COMMON)
     table = column_table(3)
@@ -51,6 +56,7 @@ def test_parts_make_the_same_item_again_through_json(kind):
     header, array = to_parts(item)
     again = from_parts(json.loads(json.dumps(header)), array)
     assert type(again) is type(item)
+    assert getattr(again, "alignment", None) == getattr(item, "alignment", None)
     other_header, other_array = to_parts(again)
     assert other_header == header
     assert (other_array.dtype, other_array.shape) == (array.dtype, array.shape)
@@ -104,6 +110,10 @@ def test_wrong_number_of_axes_names_the_shape(cls, shape):
 def test_tilts_must_match_the_images():
     with pytest.raises(UserError, match="2 images but 1 tilt"):
         TiltSeries(np.zeros((2, 3, 3)), tilt_deg=(0.0,))
+    with pytest.raises(UserError, match="2 images, but the alignment is of 3 views"):
+        TiltSeries(np.zeros((2, 3, 3)), tilt_deg=(0.0, 1.0), alignment=Alignment.none(3))
+    with pytest.raises(UserError, match="View 2 cannot be excluded"):
+        TiltSeries(np.zeros((2, 3, 3)), tilt_deg=(0.0, 1.0), excluded=(2,))
 
 
 def test_frames_and_slices_are_views_that_say_which_they_are():
