@@ -46,4 +46,5 @@ class Alignment:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """Inverse of :meth:`to_json`."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+        return cls(**fields)
