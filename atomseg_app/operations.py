@@ -52,6 +52,7 @@ class Report:
     """What an operation tells its caller while it runs; the base class is silent and never cancels.
 
     ``progress(fraction, message)`` with fraction 0..1 also checks for cancellation, so a loop needs only that call.
+    ``stopping`` asks an iteration to end early and give what it has.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Report:
         on_log: Callable[[str, str], None] | None = None,
         on_preview: Callable[[str, Array], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        stopping: Callable[[], bool] | None = None,
     ) -> None:
-        self._on_progress, self._on_log, self._on_preview, self._cancelled = (
+        self._on_progress, self._on_log, self._on_preview, self._cancelled, self._stopping = (
             on_progress,
             on_log,
             on_preview,
             cancelled,
+            stopping,
         )
         self._span = (0.0, 1.0)
         self.facts = RunFacts()
@@ -74,6 +77,11 @@ class Report:
     def cancelled(self) -> bool:
         """Whether the user asked to stop."""
         return self._cancelled is not None and self._cancelled()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the user asked to stop and keep what there is: an iteration that sees it ends with its result."""
+        return self._stopping is not None and self._stopping()
 
     def check(self) -> None:
         """Raise :class:`Cancelled` if the user asked for it."""
@@ -104,7 +112,7 @@ class Report:
 
     def part(self, start: float, end: float) -> Report:
         """Report whose 0..1 fills ``start..end`` of this one; facts are shared."""
-        child = Report(self._on_progress, self._on_log, self._on_preview, self._cancelled)
+        child = Report(self._on_progress, self._on_log, self._on_preview, self._cancelled, self._stopping)
         low, high = self._span
         child._span = (low + (high - low) * start, low + (high - low) * end)
         child.facts = self.facts

@@ -80,6 +80,7 @@ class _Run(QRunnable):
             self._logged,
             self._previewed,
             self.job.cancelling.is_set,
+            self.job.stopping.is_set,
         )
         outcome: TaskResult | Failure | Cancelled
         try:
@@ -193,6 +194,14 @@ class JobEngine(QObject):
             self._finish(run, Cancelled())
         else:
             run.job.message = "Cancelling…"
+            self.job_changed.emit(run.job)
+
+    def stop(self, job_id: int) -> None:
+        """Ask a running job to end early with what it has; tasks that cannot go on as they are."""
+        run = self._runs.get(job_id)
+        if run is not None and not run.job.cancelling.is_set():
+            run.job.stopping.set()
+            run.job.message = "Stopping…"
             self.job_changed.emit(run.job)
 
     def jobs(self) -> list[Job]:

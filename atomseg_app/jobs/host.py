@@ -215,6 +215,7 @@ class _Run:
         self._process, self._job, self._report = process, job, report
         self._grace_s = grace_s
         self._kill_at: float | None = None
+        self._told_to_stop = False
         self._started = False
 
     def follow(self) -> TaskResult:
@@ -223,6 +224,7 @@ class _Run:
         try:
             while True:
                 self._enforce_cancel()
+                self._pass_stop_on()
                 try:
                     message = self._process.events.get(timeout=_POLL_S)
                 except queue.Empty:
@@ -248,6 +250,12 @@ class _Run:
                     self._process.channel.send("cancel", job=self._job)
         elif time.monotonic() > self._kill_at:
             self._process.kill()
+
+    def _pass_stop_on(self) -> None:
+        if not self._told_to_stop and self._report.stopping:
+            self._told_to_stop = True
+            with contextlib.suppress(OSError):
+                self._process.channel.send("stop", job=self._job)
 
     def _take(self, message: Message) -> TaskResult | None:
         """Act on one message; the result if it is the last."""

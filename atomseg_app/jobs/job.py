@@ -46,6 +46,7 @@ class Job:
         self.started: datetime | None = None
         self.versions: Mapping[str, str] = {}
         self.cancelling = threading.Event()
+        self.stopping = threading.Event()
         # The task itself is not kept: its arrays would live as long as the list of jobs.
         self._asked = json.dumps({"task": task.name, **task.arguments}, default=str, ensure_ascii=False)
         self._inputs = [_describe(item) for item in task.inputs]

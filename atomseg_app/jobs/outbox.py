@@ -26,7 +26,9 @@ class Outbox:
     A thread sends, so that the last word before a long silent step reaches the user, too.
     """
 
-    def __init__(self, channel: Channel, segments: Segments, job: int, cancel: threading.Event) -> None:
+    def __init__(
+        self, channel: Channel, segments: Segments, job: int, cancel: threading.Event, stop: threading.Event
+    ) -> None:  # fmt: skip
         self._channel, self._segments, self._job = channel, segments, job
         self._progress: dict[str, Any] | None = None
         self._previews: dict[str, Array] = {}
@@ -34,7 +36,7 @@ class Outbox:
         self._dropped = 0
         self._lock = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
-        self.report = Report(self._on_progress, self._on_log, self._on_preview, cancel.is_set)
+        self.report = Report(self._on_progress, self._on_log, self._on_preview, cancel.is_set, stop.is_set)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 

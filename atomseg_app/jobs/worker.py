@@ -5,7 +5,8 @@ which also sets the thread counts in its environment. It ends with its window: a
 process group, and where there are groups a guard in the same group does so even if Python cannot run just then.
 
 ======================  ============================================================================================
-from the window         ``hello`` (folders, prefix, warm), ``run``, ``cancel``, ``release`` (results are attached)
+from the window         ``hello`` (folders, prefix, warm), ``run``, ``cancel``, ``stop`` (and keep),
+                        ``release`` (results are attached)
 to the window           ``ready`` (versions), ``started``, ``progress``, ``log``, ``preview``, then one of ``done``,
                         ``cancelled``, ``failed``
 ======================  ============================================================================================
@@ -47,6 +48,7 @@ class _Job:
         self.id: int = fields["job"]
         self.fields = fields
         self.cancel = threading.Event()
+        self.stop = threading.Event()
 
 
 class Worker:
@@ -97,16 +99,17 @@ class Worker:
             job = _Job(message.fields)
             self._jobs[job.id] = job
             self._waiting.put(job)
-        elif message.kind == "cancel":
-            if message.fields["job"] in self._jobs:  # else it has just finished
-                self._jobs[message.fields["job"]].cancel.set()
+        elif message.kind in ("cancel", "stop"):
+            running = self._jobs.get(message.fields["job"])
+            if running is not None:  # else it has just finished
+                (running.cancel if message.kind == "cancel" else running.stop).set()
         elif message.kind == "release":
             self._results.pop(message.fields["job"], None)
         else:
             raise ProtocolError(f"the command {message.kind!r} is not known")
 
     def _do(self, job: _Job) -> None:
-        outbox = Outbox(self._channel, self._segments, job.id, job.cancel)
+        outbox = Outbox(self._channel, self._segments, job.id, job.cancel, job.stop)
         task_title = job.fields["title"]
         self._channel.send("started", job=job.id)
         try:

@@ -49,12 +49,13 @@ class Listener:
 
     def __init__(self):
         self.progress, self.lines, self.previews = [], [], []
-        self.cancel = threading.Event()
+        self.cancel, self.stop = threading.Event(), threading.Event()
         self.report = Report(
             lambda fraction, message: self.progress.append((fraction, message)),
             lambda level, text: self.lines.append((level, text)),
             lambda name, array: self.previews.append((name, array)),
             self.cancel.is_set,
+            self.stop.is_set,
         )
 
     def heard(self, count=1):

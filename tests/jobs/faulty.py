@@ -39,6 +39,16 @@ def work(task, report):
     return TaskResult("worked")
 
 
+def iterate(task, report):
+    """An iteration that can be ended with what it has."""
+    count = 0
+    while not report.stopping:
+        count += 1
+        report.progress(0.5, "iterating")
+        time.sleep(0.005)
+    return TaskResult(count)
+
+
 def hang(task, report):
     report.log("hanging")
     time.sleep(600)
@@ -158,7 +168,7 @@ def big_result(task, report):
 TASKS = {
     function.__name__.replace("_", "-"): function
     for function in (
-        echo, add_one, work, hang, hang_holding_interpreter, segfault, leave, fail, too_much_memory, needs_missing,
-        unsendable, unpack, hang_while_writing, child, leave_child, flood, speak, facts, big_result,
+        echo, add_one, work, iterate, hang, hang_holding_interpreter, segfault, leave, fail, too_much_memory,
+        needs_missing, unsendable, unpack, hang_while_writing, child, leave_child, flood, speak, facts, big_result,
     )
 }  # fmt: skip

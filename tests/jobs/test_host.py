@@ -152,6 +152,17 @@ def test_cancel_stops_a_task_that_asks(host, listener):
     assert works(host)
 
 
+def test_stop_ends_an_iteration_with_what_it_has(host, listener):
+    result = in_background(host.run, Task("iterate"), listener.report)
+    wait_until(lambda: listener.progress)
+    pid = host.pid
+    listener.stop.set()
+    assert result().value >= 1
+    assert host.pid == pid, "the process stays"
+    listener.stop.clear()
+    assert works(host), "the next task is not stopped"
+
+
 def test_cancel_before_it_starts(host, listener):
     listener.cancel.set()
     with pytest.raises(Cancelled):
