@@ -76,18 +76,20 @@ def dataset(
     metadata: Mapping[str, Any] | None = None,
     image_axes: int = 2,
     refusal: str = "",
+    volume: bool = False,
 ) -> Dataset:
     """Dataset of an array with these axes, slowest first.
 
     ``image_axes`` is how many of the last axes are the signal: 2, 1 for spectra, 0 for a table of numbers. A leading
     axis of length 1 is dropped. Angles that differ make a series of images a tilt series; one angle serves all views.
+    Three axes are a ``volume`` where the file says so, or where the first of them has a length.
     """
     axes = list(axes)
     if len(axes) == 3 and axes[0].size == 1 and not is_energy(axes[0].unit):
         axes = axes[1:]
     shape = tuple(axis.size for axis in axes)
     angles = _angles(axes, tilt_deg)
-    kind, spatial = _kind(axes, image_axes, angles)
+    kind, spatial = ("volume", axes) if volume and len(axes) == 3 else _kind(axes, image_axes, angles)
     if dtype.kind == "c":
         kind = "complex"
     info = DatasetInfo(

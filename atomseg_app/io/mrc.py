@@ -127,8 +127,9 @@ def _dataset(
 
     refusal = "its pixels are pairs of integers (a Fourier transform)" if header.mode == 3 else ""
     return dataset(
-        "", turned, header.dtype, load, tilt_deg=angles if is_stack else None, metadata=metadata, refusal=refusal
-    )
+        "", turned, header.dtype, load, tilt_deg=angles if is_stack else None, metadata=metadata, refusal=refusal,
+        volume=not is_stack,
+    )  # fmt: skip
 
 
 def _is_stack(header: _Header) -> bool:
