@@ -21,7 +21,7 @@ from atomseg_app.networks.column_model import ARCHITECTURE
 from atomseg_app.networks.store import load_model, save_model
 from atomseg_app.networks.training import Plan, train
 from atomseg_app.operations import Report
-from atomseg_app.simulate import simulator
+from atomseg_app.simulate.preset import VERSION
 
 _MOST_STEPS = 1_000_000
 
@@ -143,7 +143,7 @@ def _card(
     training = base.training.model_copy(
         update={
             "preset": f"{base.training.preset}, and look-alikes of {name}",
-            "simulator_version": str(simulator.VERSION),
+            "simulator_version": str(VERSION),
             "seeds": tuple(start + settings.seed for start in (0, 1, 2, SEEDS_APART, SEEDS_APART + 1, SEEDS_APART + 2)),
             "steps": progress.step, "samples": progress.samples, "device": report.facts.device,
             "hours": round(progress.seconds / 3600, 4), "converged": False,

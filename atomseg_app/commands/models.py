@@ -7,6 +7,7 @@ import json
 import typer
 
 from atomseg_app.networks.card import Model, ModelCard, broken_models, find_model, list_models
+from atomseg_app.simulate.preset import told_version
 
 _HEADER = ("name", "task", "title", "from", "parameters", "MB", "F1")
 
@@ -53,7 +54,7 @@ def _in_full(model: Model) -> str:
         ("Input", _input(card)),
         ("Outputs", ""),
         *(("", f"{out.name}{f' ({out.unit})' if out.unit else ''}: {out.meaning}") for out in card.outputs),
-        ("Trained on", f"{training.preset}, simulator {training.simulator_version}"),
+        ("Trained on", f"{training.preset}, simulator {told_version(training.simulator_version)}"),
         ("Seeds", ", ".join(map(str, training.seeds)) or "none"),
         ("Held out", ", ".join(training.held_out) or "nothing"),
         (

@@ -23,9 +23,8 @@ from atomseg_app.networks.training import Plan, train
 from atomseg_app.networks.training_log import convergence, read_log, validations
 from atomseg_app.networks.workers import Workers
 from atomseg_app.operations import Report
-from atomseg_app.simulate import simulator
 from atomseg_app.simulate.crystals import structures
-from atomseg_app.simulate.preset import PRESETS
+from atomseg_app.simulate.preset import PRESETS, VERSION
 
 ARCHITECTURE = "atomseg-columns"
 LICENCE = "GPL-3.0-or-later"
@@ -165,7 +164,7 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
         input=Input(normalisation="mean-and-sd", column_sigma_px=preset.sigma_px),
         outputs=tuple(Output(name=name, meaning=_MEANINGS[name][0], unit=_MEANINGS[name][1]) for name in CHANNELS),
         training=Training(
-            preset=settings.preset, simulator_version=str(simulator.VERSION),
+            preset=settings.preset, simulator_version=str(VERSION),
             seeds=column_seeds(settings.seed, int(facts.get("processes", 1))),
             held_out=() if preset.held_out else tuple(one.name for one in structures() if one.held_out),
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),

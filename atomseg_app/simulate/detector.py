@@ -12,58 +12,106 @@ from atomseg_app.simulate.draw import Draw
 from atomseg_app.simulate.fourier import Frequencies
 from atomseg_app.simulate.preset import Preset
 
+_AFTERGLOW_PX = 5
+
 
 @dataclass(frozen=True)
-class Recorded:
-    """``counts`` (images, y, x) as recorded, ``expected`` what they fluctuate round, but for jitter, lines, filters."""
+class Detector:
+    """One entry a picture (images,): standard deviations of the noise beyond counting, in counts, and the afterglow.
 
-    counts: torch.Tensor
-    expected: torch.Tensor
+    ``read`` is the noise of every pixel, ``lines`` that of an offset shared by a whole row; ``decay`` is what part of a
+    pixel's light the next one along the row still receives.
+    """
+
+    read: torch.Tensor
+    lines: torch.Tensor
+    decay: torch.Tensor
+
+    def afterglow(self) -> torch.Tensor:
+        """Parts (images, 5) that a pixel keeps and hands to the four after it; each row sums to 1."""
+        later = torch.arange(_AFTERGLOW_PX, device=self.decay.device)
+        parts = self.decay[:, None] ** later
+        return parts / parts.sum(1, keepdim=True)
+
+    def lag_px(self, sigma_px: torch.Tensor) -> torch.Tensor:
+        """How far (images,) the afterglow moves the centre of a Gaussian fitted to a column of that width (images,).
+
+        Where the column, convolved with the afterglow, correlates best with a Gaussian as wide as the two together.
+        The mean of the afterglow is the limit for wide columns; a narrow one is moved less than its centre of mass.
+        """
+        parts = self.afterglow()
+        later = torch.arange(_AFTERGLOW_PX, device=parts.device)
+        lag = (parts * later).sum(1)
+        spread2 = 2 * sigma_px**2 + ((parts * later**2).sum(1) - lag**2) / 2  # a round fit takes up half
+        for _ in range(8):
+            weight = parts * torch.exp(-((later - lag[:, None]) ** 2) / (2 * spread2[:, None]))
+            lag = (weight * later).sum(1) / weight.sum(1)
+        return lag
+
+    def excess(self, sigma_px: torch.Tensor) -> torch.Tensor:
+        """Variance (images,) a pixel beyond counting that a matched filter of that width (images,) sees.
+
+        Noise of variance r^2 in every pixel adds r^2. An offset of a row is the same in all its pixels: a filter g
+        takes up L^2 times the sum over rows of (sum of g along the row)^2, 2 sqrt(pi) s L^2 times the sum of g^2.
+        """
+        return self.read**2 + 2 * math.sqrt(math.pi) * sigma_px * self.lines**2
 
 
-def jitter_rows(draw: Draw, preset: Preset, pictures: torch.Tensor, coarse: int) -> torch.Tensor:
-    """Every row shifted along x by a random amount: the beam is not where the scan believes (pixels of the file)."""
+def draw_detector(draw: Draw, level: torch.Tensor) -> Detector:
+    """Detectors of pictures of mean counts ``level`` (images,): most without noise of their own, most fast."""
+    count = len(level)
+    read = draw.sometimes(count, 0.3, draw.uniform(count, 0, 0.4) * (level + 1).sqrt())
+    lines = draw.sometimes(count, 0.15, draw.uniform(count, 0, 0.6)) * level.sqrt()
+    return Detector(read, lines, draw.sometimes(count, 0.15, draw.uniform(count, 0.05, 0.4)))
+
+
+def scan_rows(
+    draw: Draw, preset: Preset, pictures: torch.Tensor, coarse: int, lag_px: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Every row shifted along x by a random amount: the beam is not where the scan believes (pixels of the file).
+
+    ``lag_px`` (images,) is by how much the scan runs ahead of the detector. An afterglow moves all columns of a picture
+    alike, as another origin of the scan would, so no analyst can tell; the frame of the truth is therefore the one in
+    which fitted columns stand where the specimen's do.
+    """
     count, height, width = pictures.shape
     strength = draw.sometimes(count, preset.jittered, draw.uniform(count, *preset.row_jitter_px)) * coarse
     rows = draw.normal((count, height // coarse)).repeat_interleave(coarse, 1)
-    shift = (rows * strength[:, None])[..., None]
+    shift = rows * strength[:, None]
+    if lag_px is not None:
+        shift = shift - lag_px[:, None] * coarse
+    shift = shift[..., None]
     k = 2 * math.pi * torch.fft.rfftfreq(width, device=pictures.device)
     turn = torch.polar(torch.ones_like(shift * k), -shift * k)
     moved: torch.Tensor = torch.fft.irfft(torch.fft.rfft(pictures) * turn, n=width)
     return moved
 
 
-def record(draw: Draw, preset: Preset, expected: torch.Tensor, moved: torch.Tensor) -> Recorded:
-    """Counts of an expectation (images, y, x) in counts; ``moved`` is the same with its rows jittered."""
-    count, height, width = expected.shape
-
-    def per_image(values: torch.Tensor) -> torch.Tensor:
-        return values[:, None, None]
-
-    counts = draw.poisson(moved.clamp(min=0))
-    level = expected.mean((1, 2))
-    read = draw.sometimes(count, 0.3, draw.uniform(count, 0, 0.4) * (level + 1).sqrt())
-    counts = counts + draw.normal((count, height, width)) * per_image(read)
-    lines = draw.normal((count, height, 1)) * per_image(
-        draw.sometimes(count, 0.15, draw.uniform(count, 0, 0.6)) * level.sqrt()
-    )
-    counts = _afterglow(draw, counts + lines)
-    counts = _rounded(draw, counts)
-    return Recorded(_filtered(draw, preset, counts), expected)
+def record(draw: Draw, preset: Preset, detector: Detector, scanned: torch.Tensor) -> torch.Tensor:
+    """Numbers (images, y, x) as recorded from the counts expected at every pixel of the scan."""
+    count, height, width = scanned.shape
+    counts = draw.poisson(scanned.clamp(min=0))
+    counts = counts + draw.normal((count, height, width)) * detector.read[:, None, None]
+    counts = counts + draw.normal((count, height, 1)) * detector.lines[:, None, None]
+    counts = _rounded(draw, afterglow(detector, counts))
+    return _filtered(draw, preset, counts)
 
 
-def _afterglow(draw: Draw, counts: torch.Tensor) -> torch.Tensor:
-    """A slow detector carries part of each pixel into the next ones of its row."""
-    count = len(counts)
-    decay = draw.sometimes(count, 0.15, draw.uniform(count, 0.05, 0.4))
-    taps = torch.arange(5, 0, -1, device=counts.device) - 1
-    kernel = decay[:, None] ** taps * (1 - decay)[:, None]
-    kernel = kernel / kernel.sum(1, keepdim=True)
-    padded = functional.pad(counts, (4, 0), mode="replicate")
-    return sum(
-        (kernel[:, tap, None, None] * padded[..., tap : tap + counts.shape[-1]] for tap in range(5)),
-        torch.zeros_like(counts),
-    )
+def afterglow(detector: Detector, counts: torch.Tensor) -> torch.Tensor:
+    """A slow detector carries part of each pixel (images, y, x) into the next ones of its row."""
+    slow = detector.decay > 0
+    if not bool(slow.any()):
+        return counts
+    parts = detector.afterglow()[slow]
+    padded = functional.pad(counts[slow], (_AFTERGLOW_PX - 1, 0), mode="replicate")
+    width = counts.shape[-1]
+    glowing = torch.zeros_like(counts[slow])
+    for later in range(_AFTERGLOW_PX):
+        first = _AFTERGLOW_PX - 1 - later
+        glowing += parts[:, later, None, None] * padded[..., first : first + width]
+    counts = counts.clone()
+    counts[slow] = glowing
+    return counts
 
 
 def _rounded(draw: Draw, counts: torch.Tensor) -> torch.Tensor:

@@ -59,7 +59,9 @@ class Optics:
         size = core * (1 + ring) + per_image(self.tail) * tail
         sigma = per_image(self.sigma_px)
         towards = kx * per_image(self.coma_angle.cos()) + ky * per_image(self.coma_angle.sin())
-        phase = per_image(self.coma) * towards * sigma * frequencies.k2 * sigma**2
+        # Coma that leaves the centre of a fitted Gaussian in its place: 2 is the mean of k_x^2 k^2 s^2 over that of
+        # k_x^2 under the square of its transfer. What is left out displaces all columns alike, as does the scan.
+        phase = per_image(self.coma) * towards * sigma * (frequencies.k2 * sigma**2 - 2)
         transfer = torch.polar(size, phase.clamp(-math.pi, math.pi))
         return transfer / per_image(frequencies.peak(transfer))
 

@@ -17,9 +17,8 @@ from atomseg_app.data import Array, Columns, Image, Source, column_table, with_q
 from atomseg_app.errors import UserError
 from atomseg_app.io.atomic_write import atomic_path, write_text
 from atomseg_app.operations import Report
-from atomseg_app.simulate import simulator
 from atomseg_app.simulate.crystals import element
-from atomseg_app.simulate.preset import Preset
+from atomseg_app.simulate.preset import VERSION, Preset
 from atomseg_app.simulate.simulator import Batch, Simulator
 
 LABELS = ("circle", "gaussian", "clean", "background-free", "super-resolved")
@@ -79,7 +78,7 @@ def write_pictures(
                 files[label] = f"{name}_{label}.tif"
         written.append({**files, **picture.facts})
     told = {
-        "format": "atomseg-simulated", "schema": 1, "version": __version__, "simulator_version": simulator.VERSION,
+        "format": "atomseg-simulated", "schema": 1, "version": __version__, "simulator_version": VERSION,
         "seed": seed, "device": device.type, "preset": preset.to_json(), "pictures": written,
     }  # fmt: skip
     write_text(manifest, json.dumps(told, indent=1) + "\n")

@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch.nn import functional
 
-from atomseg_app.simulate.detector import burn_in_labels, jitter_rows, record
+from atomseg_app.simulate.detector import burn_in_labels, draw_detector, record, scan_rows
 from atomseg_app.simulate.draw import Draw
 from atomseg_app.simulate.layout import Layout, Shape, lay_out
 from atomseg_app.simulate.library import Library, pack
@@ -23,9 +23,6 @@ from atomseg_app.simulate.optics import FWHM, draw_optics
 from atomseg_app.simulate.preset import Preset
 from atomseg_app.simulate.projection import library as projections
 from atomseg_app.simulate.scene import Scene, Truth, draw_scene, resolved
-
-VERSION = 1
-"""Counts changes of what a seed and a preset give."""
 
 Arrange = Callable[[Draw, Preset, torch.Tensor, torch.Tensor, int], tuple[Layout, Shape, torch.Tensor]]
 """Where columns stand, instead of crystals of the library: from the numbers to draw from, the preset, ``pm_per_px`` and
@@ -124,11 +121,13 @@ class Simulator:
         dose = draw.log_uniform(count, *preset.dose)
         dark = draw.chance(count, preset.dark)
         expected = _intensity(scene, dark) * dose[:, None, None]
-        moved = frame.file(jitter_rows(draw, preset, expected, coarse).clamp(min=0))
-        recorded = record(draw, preset, frame.file(expected).clamp(min=0), moved)
-        snr = _signal_to_noise(truth, dose, sigma / coarse, recorded.expected, coarse)
+        filed, wide = frame.file(expected).clamp(min=0), sigma / coarse
+        detector = draw_detector(draw, filed.mean((1, 2)))
+        scanned = frame.file(scan_rows(draw, preset, expected, coarse, detector.lag_px(wide)).clamp(min=0))
+        recorded = record(draw, preset, detector, scanned)
+        snr = _signal_to_noise(truth, dose, wide, filed, detector.excess(wide), coarse)
         sign = torch.where(dark, -1.0, 1.0)[:, None, None]
-        pictures = burn_in_labels(draw, preset, frame.shown(recorded.counts * sign))
+        pictures = burn_in_labels(draw, preset, frame.shown(recorded * sign))
         x_px, y_px = frame.place(truth.x_px), frame.place(truth.y_px)
         side = frame.side
         keep = (x_px > -0.5) & (y_px > -0.5) & (x_px < side - 0.5) & (y_px < side - 0.5)
@@ -208,11 +207,12 @@ def _intensity(scene: Scene, dark: torch.Tensor) -> torch.Tensor:
 
 
 def _signal_to_noise(
-    truth: Truth, dose: torch.Tensor, sigma_px: torch.Tensor, expected: torch.Tensor, coarse: int
+    truth: Truth, dose: torch.Tensor, sigma_px: torch.Tensor, expected: torch.Tensor, excess: torch.Tensor, coarse: int
 ) -> torch.Tensor:
     """Matched-filter signal-to-noise (n,): amplitude times root of the sum of g^2 / v in pixels of the file.
 
-    The sum over a Gaussian of width s is pi s^2; v is the expected counts under the column, weighted with g^2.
+    The sum over a Gaussian of width s is pi s^2; v is the expected counts under the column, weighted with g^2, and the
+    detector's ``excess`` (images,). An afterglow changes signal and noise alike.
     """
     reach = math.ceil(3 * float(sigma_px.max()) / math.sqrt(2))
     line = torch.arange(-reach, reach + 1, device=expected.device)
@@ -224,5 +224,5 @@ def _signal_to_noise(
     blurred = functional.conv2d(blurred, kernel[:, :, :, None], groups=images)[0]
     x = ((truth.x_px + 0.5) / coarse - 0.5).round().long().clamp(0, expected.shape[2] - 1)
     y = ((truth.y_px + 0.5) / coarse - 0.5).round().long().clamp(0, expected.shape[1] - 1)
-    variance = blurred[truth.image, y, x].clamp(min=1e-3)
+    variance = (blurred[truth.image, y, x] + excess[truth.image]).clamp(min=1e-3)
     return truth.amplitude * dose[truth.image] * (math.pi * sigma_px[truth.image] ** 2 / variance).sqrt()

@@ -27,9 +27,8 @@ from atomseg_app.networks.courses import KINDS, kind
 from atomseg_app.networks.store import load_model
 from atomseg_app.networks.training_log import read_log, validations
 from atomseg_app.operations import Report
-from atomseg_app.simulate import simulator
 from atomseg_app.simulate.crystals import structures
-from atomseg_app.simulate.preset import PRESETS
+from atomseg_app.simulate.preset import PRESETS, VERSION
 from tests.networks.test_training import after
 
 CHECKOUT = Path(__file__).parents[2]
@@ -50,7 +49,7 @@ def test_the_card_tells_what_happened(tmp_path: Path) -> None:
     assert (training.steps, training.samples, training.device) == (20, 20, "cpu")
     assert training.seeds == column_seeds(1)
     assert set(training.held_out) == {one.name for one in structures() if one.held_out}
-    assert training.simulator_version == str(simulator.VERSION)
+    assert training.simulator_version == str(VERSION)
     assert training.hours > 0
     assert not training.converged
     assert card.input.column_sigma_px == PRESETS["default"].sigma_px

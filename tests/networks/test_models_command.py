@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from atomseg_app import cli
 from atomseg_app.networks.atomsegnet import SigmoidUNet
 from atomseg_app.networks.card import bundled_folder, user_folder
 from atomseg_app.networks.store import save_model
+from atomseg_app.simulate.preset import VERSION
 
 
 def install(make_card, **changes):
@@ -43,6 +45,16 @@ def test_a_card_is_printed_in_full(make_card, capsys):
         assert fact in text, fact
     assert cli.main(["models", str(model.weights_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == model.card.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("version", ["1", str(VERSION)])
+def test_a_card_tells_where_its_pictures_were_simulated_otherwise(make_card, capsys, version):
+    training = make_card().training.model_copy(update={"simulator_version": version})
+    install(make_card, training=training)
+    assert cli.main(["models", "mine"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Trained on"))
+    otherwise = f" (this program simulates version {VERSION})" if version != str(VERSION) else ""
+    assert line.endswith(f"smoke, simulator {version}{otherwise}")
 
 
 def test_unknown_and_broken_models_are_named(make_card, capsys):

@@ -106,7 +106,7 @@ def test_counts_stand_where_the_truth_says() -> None:
             pixels, dx, dy = window(counts[image], x, y, math.ceil(4 * float(batch.sigma_px[image])))
             weight = pixels * np.exp(-(dx**2 + dy**2) / (2 * float(batch.sigma_px[image]) ** 2))
             errors.append([2 * (weight * dx).sum() / weight.sum(), 2 * (weight * dy).sum() / weight.sum()])
-        # Half the pictures come in few grey levels or from a slow detector, which moves columns to the right.
+        # Half the pictures come in few grey levels.
         assert np.abs(np.median(errors, axis=0)).max() < 0.03, name
 
 

@@ -16,6 +16,7 @@ from atomseg_app.gui.questions import ask
 from atomseg_app.gui.rows import TwoLineDelegate
 from atomseg_app.gui.sections import muted
 from atomseg_app.networks.card import Model, ModelCard, broken_models, list_models
+from atomseg_app.simulate.preset import told_version
 
 _MODEL = Qt.ItemDataRole.UserRole + 10
 _ORIGINS = {"bundled": "comes with the program", "yours": "yours", "file": "from a file"}
@@ -138,7 +139,8 @@ def card_html(card: ModelCard) -> str:
         ),
         "<h3>Training</h3>",
         _table(
-            [*adapted, ("Pictures", f"preset {training.preset}, simulator version {training.simulator_version}"),
+            [*adapted, ("Pictures",
+              f"preset {training.preset}, simulator version {told_version(training.simulator_version)}"),
              ("Seeds", ", ".join(map(str, training.seeds))),
              ("Length", f"{training.steps:,} steps, {training.samples:,} pictures, {training.hours:.3g} h "
                         f"on {training.device}"),
