@@ -34,6 +34,8 @@ def print_info(arguments: Sequence[str], *, as_json: bool) -> int:
             typer.echo(name)
             for info in datasets:
                 typer.echo(f"  {_line(info)}")
+                for note in info.notes:
+                    typer.echo(f"    {note}")
         for error in errors.values():
             typer.echo(f"atomseg: {error}", err=True)
     return 1 if errors or refused else 0

@@ -55,8 +55,12 @@ def read_npy(path: Path) -> list[Dataset]:
     def load(report: Report) -> Array:
         return map_block(path, header.size, header.shape, header.dtype, fortran=header.fortran)
 
-    angles = side.angles if side is not None else None
-    return [dataset("", _axes(header.shape, sizes), header.dtype, load, tilt_deg=angles, metadata=facts)]
+    if side is not None and side.angles:
+        facts["tilt_source"] = side.name
+    return [
+        dataset("", _axes(header.shape, sizes), header.dtype, load, metadata=facts,
+                tilt_deg=side.angles if side is not None else None, notes=side.notes if side is not None else ())
+    ]  # fmt: skip
 
 
 def read_zip(path: Path) -> list[Dataset]:

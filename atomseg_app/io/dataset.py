@@ -45,7 +45,8 @@ class DatasetInfo:
     """One array of a file. ``refusal`` is empty where it can be opened, else it says why it is not an image.
 
     ``kind`` is that of the data object (image, image-series, tilt-series, volume) or spectrum, spectrum-image,
-    diffraction-4d, complex, table, unknown. ``pixel_size_nm`` has one entry a spatial axis, ``tilt_deg`` one a view.
+    diffraction-4d, complex, table, unknown. ``pixel_size_nm`` has one entry a spatial axis, ``tilt_deg`` one a view,
+    ``euler_deg`` three. ``notes`` are for whoever opens it: files beside it that do not fit.
     """
 
     name: str
@@ -56,6 +57,8 @@ class DatasetInfo:
     tilt_deg: tuple[float, ...] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     refusal: str = ""
+    euler_deg: tuple[tuple[float, float, float], ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,22 @@ def dataset(
     image_axes: int = 2,
     refusal: str = "",
     volume: bool = False,
+    euler_deg: Sequence[tuple[float, float, float]] | None = None,
+    notes: Sequence[str] = (),
 ) -> Dataset:
     """Dataset of an array with these axes, slowest first.
 
     ``image_axes`` is how many of the last axes are the signal: 2, 1 for spectra, 0 for a table of numbers. A leading
     axis of length 1 is dropped. Angles that differ make a series of images a tilt series; one angle serves all views.
-    Three axes are a ``volume`` where the file says so, or where the first of them has a length.
+    Three axes are a ``volume`` where the file says so, or where the first of them has a length. With ``euler_deg``
+    (views, 3) the second angle is the tilt.
     """
     axes = list(axes)
     if len(axes) == 3 and axes[0].size == 1 and not is_energy(axes[0].unit):
         axes = axes[1:]
     shape = tuple(axis.size for axis in axes)
-    angles = _angles(axes, tilt_deg)
+    euler = euler_deg if euler_deg is not None and len(axes) == 3 and len(euler_deg) == shape[0] else None
+    angles = _angles(axes, [second for _, second, _ in euler] if euler is not None else tilt_deg)
     kind, spatial = ("volume", axes) if volume and len(axes) == 3 else _kind(axes, image_axes, angles)
     if dtype.kind == "c":
         kind = "complex"
@@ -101,6 +108,8 @@ def dataset(
         _per_view(kind, shape, angles),
         dict(metadata or {}),
         refusal or _refusal(kind, shape, dtype),
+        tuple(euler) if euler is not None and kind == "tilt-series" else None,
+        (*notes, *_one_angle(kind, shape, angles)),
     )
     return Dataset(info, lambda report: load(report).reshape(shape))
 
@@ -114,6 +123,13 @@ def _angles(axes: Sequence[Axis], given: Sequence[float] | None) -> tuple[float,
     if len(axes) != 3 or factor is None or first.scale is None or first.size > 100_000:
         return None
     return tuple(factor * (first.offset + first.scale * index) for index in range(first.size))
+
+
+def _one_angle(kind: str, shape: tuple[int, ...], angles: tuple[float, ...] | None) -> tuple[str, ...]:
+    """A note where a file has an angle for each view, but the same for all."""
+    if kind != "image-series" or angles is None or len(angles) != shape[0] or shape[0] < 2:
+        return ()
+    return (f"All {shape[0]} angles of it are {angles[0]:g} degrees, so it is a series of images; give its angles.",)
 
 
 def _kind(axes: Sequence[Axis], image_axes: int, angles: tuple[float, ...] | None) -> tuple[str, Sequence[Axis]]:

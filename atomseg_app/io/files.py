@@ -59,6 +59,8 @@ def read(path: str | os.PathLike[str], dataset: str | None = None, report: Repor
     form, datasets = _open(path)
     chosen = _choose(path, datasets, dataset)
     _check_name(path, form, report)
+    for note in chosen.info.notes:
+        report.note(f"{path.name}: {note}")
     with _one_sentence(path, form):
         values = native(chosen.load(report), report)
     if values.dtype.kind == "b":
@@ -182,7 +184,10 @@ def _data_object(path: Path, info: DatasetInfo, form: Format, values: Array, non
     if info.tilt_deg and info.kind == "image-series":
         metadata["tilt_deg"] = list(info.tilt_deg)
     if info.kind == "tilt-series":
-        return TiltSeries(values, info.pixel_size_nm, source, metadata, tilt_deg=info.tilt_deg or ())
+        metadata.setdefault("tilt_source", form.title)
+        return TiltSeries(
+            values, info.pixel_size_nm, source, metadata, tilt_deg=info.tilt_deg or (), euler_deg=info.euler_deg
+        )
     classes: dict[str, type[Image | ImageSeries | Volume]] = {
         "image": Image,
         "image-series": ImageSeries,

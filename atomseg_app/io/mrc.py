@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ _HEADER = 1024
 _TYPES: Mapping[int, str] = {0: "i1", 1: "i2", 2: "f4", 3: "V4", 4: "c8", 6: "u2", 12: "f2"}
 _IMOD_STAMP, _IMOD_SIGNED = 1146047817, 1
 _FEI_SIZES: Mapping[bytes, int] = {b"FEI1": 768, b"FEI2": 888}
+_SAME_DEG = 0.5
+"""Refined angles (.tlt) differ from those of the stage by less than this or little more."""
 _VOLUMES, _STACKS = (".rec", ".map"), (".st", ".ali", ".mrcs")
 
 
@@ -98,8 +100,23 @@ def read_mrc(path: Path) -> list[Dataset]:
     suffix, has_angles = path.suffix.lower(), bool(side.angles or facts.angles)
     is_stack = suffix not in _VOLUMES and (suffix in _STACKS or has_angles or _is_stack(header))
     sizes = _sizes(header, facts, side)
-    metadata = {"kV": side.kV or facts.kV} if side.kV or facts.kV else {}
-    return [_dataset(path, header, sizes, is_stack, side.angles or facts.angles, metadata)]
+    metadata: dict[str, Any] = {"kV": side.kV or facts.kV} if side.kV or facts.kV else {}
+    if side.angles:
+        metadata["tilt_source"] = side.name
+    notes = (*side.notes, *_disagreement(side, facts)) if is_stack else ()
+    return [_dataset(path, header, sizes, is_stack, side.angles or facts.angles, metadata, notes)]
+
+
+def _disagreement(side: Side, facts: _Extended) -> tuple[str, ...]:
+    """A note where the angles of the file beside are not those of the header."""
+    if not side.angles or len(side.angles) != len(facts.angles) or len(set(facts.angles)) == 1:
+        return ()
+    most = max(abs(one - other) for one, other in zip(side.angles, facts.angles, strict=True))
+    if most < _SAME_DEG:
+        return ()
+    return (
+        f"The angles in {side.name} differ from those in the header by up to {most:.3g} degrees; the former are used.",
+    )
 
 
 def _dataset(
@@ -109,6 +126,7 @@ def _dataset(
     is_stack: bool,
     angles: tuple[float, ...],
     metadata: dict[str, Any],
+    notes: Sequence[str],
 ) -> Dataset:
     axes = [Axis(size, step, "nm") for size, step in zip(header.shape, sizes, strict=True)]
     if is_stack:
@@ -128,7 +146,7 @@ def _dataset(
     refusal = "its pixels are pairs of integers (a Fourier transform)" if header.mode == 3 else ""
     return dataset(
         "", turned, header.dtype, load, tilt_deg=angles if is_stack else None, metadata=metadata, refusal=refusal,
-        volume=not is_stack,
+        volume=not is_stack, notes=notes,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from atomseg_app.io.colour import grey
 from atomseg_app.io.dataset import Axis, Dataset, Unreadable, dataset
 from atomseg_app.io.mapped import DEFLATE_RATIO, IN_MEMORY_BYTES, ClampedFile, byte_count, check_ratio, fill, map_block
 from atomseg_app.io.tiff_scale import Calibration, calibration_of
-from atomseg_app.io.tilt_angles import read_side_files
+from atomseg_app.io.tilt_angles import Side, read_side_files
 from atomseg_app.operations import Report
 
 if TYPE_CHECKING:
@@ -112,9 +112,15 @@ def _dataset(
     load = _loader(path, index, shape, dtype)
     return dataset(
         name, axes, dtype, (lambda report: grey(load(report)[..., :3], report)) if is_colour else load,
-        tilt_deg=angles or None, metadata={"kV": calibration.kV} if calibration.kV else {},
-        refusal=_missing_codec(page),
+        tilt_deg=angles or None, metadata=_metadata(calibration, side), refusal=_missing_codec(page),
+        notes=side.notes if side is not None else (),
     )  # fmt: skip
+
+
+def _metadata(calibration: Calibration, side: Side | None) -> dict[str, Any]:
+    """Voltage, and where the angles are from."""
+    found: dict[str, Any] = {"kV": calibration.kV} if calibration.kV else {}
+    return found | ({"tilt_source": side.name} if side is not None and side.angles else {})
 
 
 def _missing_codec(page: tifffile.TiffPage) -> str:

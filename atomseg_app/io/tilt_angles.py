@@ -14,33 +14,37 @@ MAX_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Side:
-    """What the files beside a series tell: angles in degrees or none, pixel size in nm, voltage, their names."""
+    """What the files beside a series tell: angles in degrees or none, pixel size in nm, voltage.
+
+    ``name`` is the file that the angles are from; ``notes`` say which files are of another series.
+    """
 
     angles: tuple[float, ...] = ()
     pixel_size_nm: float | None = None
     kV: float | None = None  # noqa: N815 - the unit's own spelling
-    names: tuple[str, ...] = ()
+    name: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def read_side_files(path: Path, views: int) -> Side:
     """Angles for ``views`` images from NAME.rawtlt, NAME.tlt or an .mdoc; refined .tlt first for aligned (.ali) stacks.
 
-    Lists of another length belong to another series and are left out.
+    Lists of another length belong to another series: they are left out, with a note.
     """
     text_lists = [".rawtlt", ".tlt"] if path.suffix.lower() != ".ali" else [".tlt", ".rawtlt"]
     mdoc = _read_mdoc(path)
-    angles: tuple[float, ...] = ()
-    names = list(mdoc.names)
-    for suffix in text_lists:
-        side = path.with_suffix(suffix)
-        angles = _numbers(_text(side))
-        if len(angles) == views:
-            names.insert(0, side.name)
-            break
-        angles = ()
-    if not angles and len(mdoc.angles) == views:
-        angles = mdoc.angles
-    return Side(angles, mdoc.pixel_size_nm, mdoc.kV, tuple(names))
+    lists = [(side.name, _numbers(text)) for suffix in text_lists if (text := _text(side := path.with_suffix(suffix)))]
+    lists += [(mdoc.name, mdoc.angles)] if mdoc.name else []
+    name, angles = next(((name, angles) for name, angles in lists if len(angles) == views), ("", ()))
+    notes = [_refused(name, angles, views) for name, angles in lists if len(angles) != views]
+    return Side(angles, mdoc.pixel_size_nm, mdoc.kV, name, tuple(note for note in notes if note and not angles))
+
+
+def _refused(name: str, angles: tuple[float, ...], views: int) -> str:
+    """Why a list is not used; nothing is said of an .mdoc without angles."""
+    if angles:
+        return f"{name} has {len(angles)} angles but there are {views} images; it was not used."
+    return "" if name.lower().endswith(".mdoc") else f"{name} is no list of angles; it was not used."
 
 
 def _read_mdoc(path: Path) -> Side:
@@ -49,15 +53,24 @@ def _read_mdoc(path: Path) -> Side:
         text = _text(side)
         if not text:
             continue
-        values: dict[str, list[float]] = {"TiltAngle": [], "PixelSpacing": [], "Voltage": []}
-        for name, value in re.findall(
-            r"^(TiltAngle|PixelSpacing|Voltage)[ \t]*=[ \t]*(\S+)[ \t\r]*$", text, re.MULTILINE
-        ):
-            values[name] += _numbers(value)
+        values = _mdoc_values(text)
         spacing, voltage = values["PixelSpacing"][:1], values["Voltage"][:1]
         size = spacing[0] / 10 if spacing and spacing[0] > 0 else None
-        return Side(tuple(values["TiltAngle"]), size, voltage[0] if voltage else None, (side.name,))
+        return Side(tuple(values["TiltAngle"]), size, voltage[0] if voltage else None, side.name)
     return Side()
+
+
+def mdoc_angles(text: str) -> tuple[float, ...]:
+    """Angles in degrees of the text of an .mdoc, one a section that has one."""
+    return tuple(_mdoc_values(text)["TiltAngle"])
+
+
+def _mdoc_values(text: str) -> dict[str, list[float]]:
+    """The numbers that are used of an .mdoc, in their order."""
+    values: dict[str, list[float]] = {"TiltAngle": [], "PixelSpacing": [], "Voltage": []}
+    for name, value in re.findall(r"^(TiltAngle|PixelSpacing|Voltage)[ \t]*=[ \t]*(\S+)[ \t\r]*$", text, re.MULTILINE):
+        values[name] += _numbers(value)
+    return values
 
 
 def _text(path: Path) -> str:
