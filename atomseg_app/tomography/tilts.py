@@ -109,14 +109,14 @@ def doubts(tilts: Sequence[float], name: str = "the list") -> list[str]:
     order = np.argsort(tilts, kind="stable")
     twice = [(int(a), int(b)) for a, b in pairwise(order) if abs(tilts[a] - tilts[b]) < SAME_DEG]
     if twice:
-        shown = ", ".join(f"{tilts[a]:g} (views {a + 1} and {b + 1})" for a, b in twice[:_SHOWN])
+        shown = ", ".join(f"{tilts[a]:g} (views {a} and {b})" for a, b in twice[:_SHOWN])
         more = f" and {len(twice) - _SHOWN} more" if len(twice) > _SHOWN else ""
         found.append(f"Angles of {name} come twice: {shown}{more}; all views are kept.")
     if len(steps) > 1 and (steps > SAME_DEG).any() and (steps < -SAME_DEG).any():
         first = steps[np.abs(steps) > SAME_DEG][0]
         turn = next(i for i, step in enumerate(steps) if step * first < 0 and abs(step) > SAME_DEG)
         found.append(
-            f"The angles of {name} go up and down (view {turn + 2} at {tilts[turn + 1]:g} degrees follows "
+            f"The angles of {name} go up and down (view {turn + 1} at {tilts[turn + 1]:g} degrees follows "
             f"{tilts[turn]:g}); check that they belong to this series."
         )
     return found
@@ -131,5 +131,5 @@ def _checked(angles: Sequence[float], name: str) -> tuple[float, ...]:
     """Angles that are finite and no more than a full turn."""
     for index, angle in enumerate(angles):
         if not math.isfinite(angle) or abs(angle) > MOST_DEG:
-            raise UserError(f"Angle {index + 1} of {name} is {angle:g}, which is no tilt angle in degrees.")
+            raise UserError(f"The angle of view {index} in {name} is {angle:g}, which is no tilt angle in degrees.")
     return tuple(float(angle) + 0.0 for angle in angles)

@@ -31,7 +31,7 @@ def test_start_and_step() -> None:
     assert start_step(1, 12, 0) == (12,)
     with pytest.raises(UserError, match="A step of 0 degrees gives 5 views at one angle"):
         start_step(5, -60, 0)
-    with pytest.raises(UserError, match="Angle 5 of the scheme is 400, which is no tilt angle"):
+    with pytest.raises(UserError, match="The angle of view 4 in the scheme is 400, which is no tilt angle"):
         start_step(5, 0, 100)
 
 
@@ -155,8 +155,8 @@ def test_euler_angles() -> None:
     [
         ((1, 2, 3, 4), "a.tlt has 4 angles but the series needle has 5 images; it belongs to another series"),
         ((0, 0, 0, 0, 0), "All 5 angles of a.tlt are 0 degrees; a tilt series needs different ones"),
-        ((1, 2, float("nan"), 4, 5), "Angle 3 of a.tlt is nan, which is no tilt angle"),
-        ((1, 2, 3, 4, 1e5), "Angle 5 of a.tlt is 100000, which is no tilt angle"),
+        ((1, 2, float("nan"), 4, 5), "The angle of view 2 in a.tlt is nan, which is no tilt angle"),
+        ((1, 2, 3, 4, 1e5), "The angle of view 4 in a.tlt is 100000, which is no tilt angle"),
     ],
 )
 def test_angles_that_do_not_fit(angles: tuple[float, ...], words: str) -> None:
@@ -170,8 +170,8 @@ def test_odd_angles_are_told_but_used() -> None:
     tilted = with_angles(series(), (-60, -30, 0, -30, 60), report, "a.tlt")
     assert len(tilted.tilt_deg) == 5
     assert report.facts.notes == [
-        "Angles of a.tlt come twice: -30 (views 2 and 4); all views are kept.",
-        "The angles of a.tlt go up and down (view 4 at -30 degrees follows 0); check that they belong to this series.",
+        "Angles of a.tlt come twice: -30 (views 1 and 3); all views are kept.",
+        "The angles of a.tlt go up and down (view 3 at -30 degrees follows 0); check that they belong to this series.",
     ]
     assert doubts((5, 4, 3, 2, 1)) == []
     assert doubts((1, 2, 3)) == []
