@@ -25,6 +25,7 @@ DECLARATIONS = (
     "atomseg_app.atoms.network_operations",
     "atomseg_app.atoms.physics_operations",
     "atomseg_app.atoms.defect_operations",
+    "atomseg_app.tomography.operations",
 )
 """Modules whose import registers operations."""
 
