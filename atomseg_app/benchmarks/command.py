@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Literal
 
-Benchmark = Literal["columns", "detection", "readers", "window", "multislice", "defects", "strain", "networks", "all"]
-_IN_ORDER = ("columns", "readers", "window", "multislice", "defects", "strain")
+Benchmark = Literal[
+    "columns", "detection", "readers", "window", "simulator", "multislice", "defects", "strain", "networks", "all"
+]
+_IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain")
 """Of ``all``: columns ends with detection; networks, which takes an hour, is asked for by name."""
 
 

@@ -80,10 +80,14 @@ def scan_rows(
     shift = rows * strength[:, None]
     if lag_px is not None:
         shift = shift - lag_px[:, None] * coarse
-    shift = shift[..., None]
+    off = shift.abs().amax(1) > 0
+    if not bool(off.any()):
+        return pictures
+    shift = shift[off][..., None]
     k = 2 * math.pi * torch.fft.rfftfreq(width, device=pictures.device)
     turn = torch.polar(torch.ones_like(shift * k), -shift * k)
-    moved: torch.Tensor = torch.fft.irfft(torch.fft.rfft(pictures) * turn, n=width)
+    moved = pictures.clone()
+    moved[off] = torch.fft.irfft(torch.fft.rfft(pictures[off]) * turn, n=width)
     return moved
 
 
@@ -131,14 +135,14 @@ def _filtered(draw: Draw, preset: Preset, counts: torch.Tensor) -> torch.Tensor:
     if not bool(chosen.any()):
         return counts
     frequencies = Frequencies(size, counts.device)
-    kind = draw.uniform(count)[:, None, None]
-    sigma = draw.uniform(count, 0.5, 1.6)[:, None, None]
+    kind, sigma = draw.uniform(count)[chosen, None, None], draw.uniform(count, 0.5, 1.6)[chosen, None, None]
     gauss = torch.exp(-0.5 * frequencies.k2 * sigma**2)
     butterworth = 1 / (1 + (frequencies.k * sigma / 1.6) ** 6)
     sharp = gauss * (1 + 2.0 * (1 - torch.exp(-0.5 * frequencies.k2 * (2 * sigma) ** 2)))
     transfer = torch.where(kind < 0.5, gauss, torch.where(kind < 0.75, butterworth, sharp))
-    filtered = frequencies.picture(torch.fft.rfft2(counts) * transfer)
-    return torch.where(chosen[:, None, None], filtered, counts)
+    counts = counts.clone()
+    counts[chosen] = frequencies.picture(torch.fft.rfft2(counts[chosen]) * transfer)
+    return counts
 
 
 def burn_in_labels(draw: Draw, preset: Preset, pictures: torch.Tensor) -> torch.Tensor:

@@ -77,6 +77,12 @@ class Frequencies:
         pictures: torch.Tensor = torch.fft.irfft2(spectra, s=(self.size, self.size))
         return pictures
 
+    def gaussian(self, sigma_px: torch.Tensor, volume: torch.Tensor | float = 1.0) -> torch.Tensor:
+        """Transfer functions (images, y, x // 2 + 1) of Gaussians of that rms width and volume (images,)."""
+        half = -0.5 * sigma_px[:, None, None] ** 2
+        down = torch.exp(half * self.ky**2) * torch.as_tensor(volume, device=half.device).reshape(-1, 1, 1)
+        return down * torch.exp(half * self.kx**2)
+
     def peak(self, transfer: torch.Tensor) -> torch.Tensor:
         """Value (images,) at its centre of the point spread function of a transfer (images, y, x // 2 + 1)."""
         real = transfer.real if transfer.is_complex() else transfer

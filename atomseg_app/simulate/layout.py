@@ -35,15 +35,23 @@ class Shape:
     size: int
 
     def depth_px(self, image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Distance inside the outline of points of pictures ``image``; negative outside."""
-        offset = torch.stack([x, y], -1) - self.centre_px[image]
-        return (self.reach_px[image] - (self.normal[image] * offset[..., None, :]).sum(-1)).amin(-1)
+        """Distance inside the outline of points of pictures ``image``; negative outside. The three are broadcast."""
+        right, down = x - self.centre_px[:, 0][image], y - self.centre_px[:, 1][image]
+        depth = self._beyond(0, image, right, down)
+        for plane in range(1, _PLANES):
+            depth = torch.minimum(depth, self._beyond(plane, image, right, down))
+        return depth
+
+    def _beyond(self, plane: int, image: torch.Tensor, right: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
+        """Distance of points from one plane of the outline."""
+        normal = self.normal[:, plane]
+        return self.reach_px[:, plane][image] - (normal[:, 0][image] * right + normal[:, 1][image] * down)
 
     def side_px(self, image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Distance beyond the boundary between the domains; negative in domain 0."""
         middle = (self.size - 1) / 2
-        normal = self.boundary[image]
-        return (x - middle) * normal[..., 0] + (y - middle) * normal[..., 1] - self.boundary_px[image]
+        across, along = self.boundary[:, 0][image], self.boundary[:, 1][image]
+        return (x - middle) * across + (y - middle) * along - self.boundary_px[image]
 
     def thickness(self, image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Relative thickness 0..1 and more of points."""

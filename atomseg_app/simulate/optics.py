@@ -51,18 +51,19 @@ class Optics:
         stretch = per_image(self.ellipticity.sqrt())
         along, across = (kx * cos + ky * sin) * stretch, (ky * cos - kx * sin) / stretch
         k2 = along**2 + across**2
-        gauss = torch.exp(-0.5 * k2 * per_image(self.probe_px) ** 2)
-        core = torch.where(per_image(self.airy), _aperture(k2.sqrt(), per_image(self.probe_px)), gauss)
-        core = core * torch.exp(-0.5 * frequencies.k2 * per_image(self.blur_px) ** 2)
-        tail = torch.exp(-0.5 * frequencies.k2 * per_image(self.tail_px) ** 2)
-        ring = per_image(self.ring) * torch.special.bessel_j0(frequencies.k * per_image(self.ring_px))
-        size = core * (1 + ring) + per_image(self.tail) * tail
+        core = torch.exp(-0.5 * k2 * per_image(self.probe_px) ** 2)
+        core[self.airy] = _aperture(k2[self.airy].sqrt(), per_image(self.probe_px[self.airy]))
+        core *= frequencies.gaussian(self.blur_px)
+        ringed, tailed = self.ring != 0, self.tail > 0
+        ring = torch.special.bessel_j0(frequencies.k * per_image(self.ring_px[ringed]))
+        core[ringed] *= 1 + per_image(self.ring[ringed]) * ring
+        core[tailed] += per_image(self.tail[tailed]) * frequencies.gaussian(self.tail_px[tailed])
         sigma = per_image(self.sigma_px)
         towards = kx * per_image(self.coma_angle.cos()) + ky * per_image(self.coma_angle.sin())
         # Coma that leaves the centre of a fitted Gaussian in its place: 2 is the mean of k_x^2 k^2 s^2 over that of
         # k_x^2 under the square of its transfer. What is left out displaces all columns alike, as does the scan.
         phase = per_image(self.coma) * towards * sigma * (frequencies.k2 * sigma**2 - 2)
-        transfer = torch.polar(size, phase.clamp(-math.pi, math.pi))
+        transfer = torch.polar(core, phase.clamp(-math.pi, math.pi))
         return transfer / per_image(frequencies.peak(transfer))
 
 
@@ -75,8 +76,7 @@ def _aperture(k: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
 
 def gaussian_transfer(frequencies: Frequencies, sigma_px: torch.Tensor) -> torch.Tensor:
     """Transfer functions (images, y, x // 2 + 1) of Gaussians of rms width ``sigma_px`` (images,) that peak at 1."""
-    sigma = sigma_px[:, None, None]
-    return torch.exp(-0.5 * frequencies.k2 * sigma**2) * (2 * math.pi * sigma**2)
+    return frequencies.gaussian(sigma_px, 2 * math.pi * sigma_px**2)
 
 
 def draw_optics(draw: Draw, probe_px: torch.Tensor, blur_px: torch.Tensor, *, aberrations: float = 1.0) -> Optics:

@@ -123,8 +123,11 @@ def draw_background(draw: Draw, preset: Preset, shape: Shape, optics: Optics, fr
     uneven = uneven + per_image(draw.sometimes(count, 0.4, draw.uniform(count, 0, 0.4))) * smooth_field(
         draw, count, size, knots
     )
-    bands = torch.sin(2 * math.pi * (along * per_image(draw.uniform(count, 1, 5)) + per_image(draw.uniform(count))))
-    uneven = uneven + per_image(draw.sometimes(count, 0.1, draw.uniform(count, 0.1, 0.5))) * bands
+    often, phase = draw.uniform(count, 1, 5), draw.uniform(count)
+    depth = draw.sometimes(count, 0.1, draw.uniform(count, 0.1, 0.5))
+    banded = depth > 0
+    bands = torch.sin(2 * math.pi * (along[banded] * per_image(often[banded]) + per_image(phase[banded])))
+    uneven[banded] += per_image(depth[banded]) * bands
     inside, beyond = _regions(shape, count, draw.device)
     step = per_image(draw.sometimes(count, 0.7, draw.uniform(count, -0.9, 2.5)))
     specimen = per_image(draw.sometimes(count, 0.7, draw.log_uniform(count, 0.03, 1.5))) * inside
@@ -136,8 +139,8 @@ def _regions(shape: Shape, count: int, device: torch.device) -> tuple[torch.Tens
     """Relative thickness of the specimen, and how far a pixel is in the second domain (0..1), both (images, y, x)."""
     half = -(-shape.size // 2)
     line = torch.arange(half, device=device) * 2 + 0.5
-    image = torch.arange(count, device=device)[:, None, None].expand(count, half, half)
-    x, y = line[None, None, :].expand(count, half, half), line[None, :, None].expand(count, half, half)
+    image = torch.arange(count, device=device)[:, None, None]
+    x, y = line[None, None, :], line[None, :, None]
     fields = torch.stack(
         [shape.thickness(image, x, y), torch.sigmoid(shape.side_px(image, x, y).clamp(-50, 50))], dim=1
     )
@@ -149,7 +152,11 @@ def _carbon(draw: Draw, count: int, size: int, optics: Optics, frequencies: Freq
     """Speckle of an amorphous support (images, y, x), as fine as the probe, never negative."""
     strength = draw.sometimes(count, 0.4, draw.log_uniform(count, 0.02, 0.5))
     grain = optics.sigma_px * draw.uniform(count, 1.0, 1.8)
-    spectrum = torch.fft.rfft2(draw.normal((count, size, size)))
-    speckle = frequencies.picture(spectrum * gaussian_transfer(frequencies, grain))
+    white, some = draw.normal((count, size, size)), strength > 0
+    if not bool(some.any()):
+        return torch.zeros_like(white)
+    carbon, grain = torch.zeros_like(white), grain[some]
+    speckle = frequencies.picture(torch.fft.rfft2(white[some]) * gaussian_transfer(frequencies, grain))
     speckle = speckle / (math.sqrt(math.pi) * grain)[:, None, None]  # unit variance
-    return (strength[:, None, None] * (1 + 0.45 * speckle)).clamp(min=0)
+    carbon[some] = (strength[some, None, None] * (1 + 0.45 * speckle)).clamp(min=0)
+    return carbon
