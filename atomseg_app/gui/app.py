@@ -42,8 +42,9 @@ class Application(QApplication):
 def workspaces() -> list[type[Tab]]:
     """Workspaces of this version, in the order of their tabs."""
     from atomseg_app.gui.atoms.tab import AtomsTab
+    from atomseg_app.gui.tomography.tab import TomographyTab
 
-    return [AtomsTab]
+    return [AtomsTab, TomographyTab]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -147,6 +147,11 @@ class Canvas(QWidget):
         if self.shape is not None:
             self._show(self.geometry_now.fitted(self.shape))
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the view follows the size of the window, showing the whole image."""
+        return self._fitted
+
     def one_to_one(self) -> None:
         """One pixel of the screen for one of the image."""
         self.zoom(1 / (self.geometry_now.zoom * self.devicePixelRatioF()))

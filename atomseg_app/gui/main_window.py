@@ -113,10 +113,13 @@ class MainWindow(QMainWindow):
     def show_item(self, item: Data, path: str = "") -> None:
         """Show an item in the first workspace that takes its kind; tell the user if none does."""
         current = self.current_tab()
-        taker = next((tab for tab in (current, *self.tabs.values()) if tab.accepts(item)), None)
+        tabs = list(self.tabs.values())
+        wanting = [tab for tab in tabs if tab.prefers(item)]
+        taker = next((tab for tab in (*wanting, current, *tabs) if tab.accepts(item)), None)
         if taker is None:
             title = f"{item.source.name} cannot be shown"
-            self.context.notify.error(title, f"It is a {item.kind.replace('-', ' ')}; this version shows 2D images.")
+            kind = item.kind.replace("-", " ")
+            self.context.notify.error(title, f"It is a {kind}; this version shows images, tilt series and volumes.")
             return
         try:
             taker.add_item(item)

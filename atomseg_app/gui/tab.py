@@ -42,6 +42,10 @@ class Tab(QWidget):
         """Whether this workspace can show ``item``."""
         raise NotImplementedError
 
+    def prefers(self, item: Data) -> bool:
+        """Whether ``item`` belongs here even while another workspace that accepts it is in front."""
+        return False
+
     def add_item(self, item: Data) -> None:
         """Show one more item. Opening is no undo step."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atomseg_app import operations
-from atomseg_app.data import Columns, Image
+from atomseg_app.data import Columns, Image, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.io import files
 from atomseg_app.jobs.tasks import Task, TaskResult
@@ -57,6 +57,27 @@ def export_columns(task: Task, report: Report) -> TaskResult:
     module, _, name = writer.partition(":")
     getattr(importlib.import_module(f"atomseg_app.io.{module}"), name)(columns, path, *others)
     return TaskResult(str(path))
+
+
+def save_volume(task: Task, report: Report) -> TaskResult:
+    """Write a volume to ``path``, in the format of its extension; the value is the path."""
+    from atomseg_app.io.volume_writer import write_volume
+
+    (volume,) = task.inputs
+    if not isinstance(volume, Volume):
+        raise UserError(f"A {volume.kind.replace('-', ' ')} is no volume; reconstruct it first.")
+    write_volume(task.arguments["path"], volume, report)
+    return TaskResult(str(task.arguments["path"]))
+
+
+def make_surface(task: Task, report: Report) -> TaskResult:
+    """Surface of a volume at ``level``: vertices (n, 3) as x, y, z in voxels, and faces (m, 3), as two images."""
+    from atomseg_app.tomography.surface import surface
+
+    (volume,) = task.inputs
+    assert isinstance(volume, Volume)
+    vertices, faces = surface(volume.values, float(task.arguments["level"]), report)
+    return TaskResult(len(faces), (Image(vertices, (None, None)), Image(faces, (None, None))))
 
 
 def process_file(task: Task, report: Report) -> TaskResult:

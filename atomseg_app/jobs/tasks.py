@@ -25,6 +25,8 @@ BUILT_IN: Mapping[str, str] = {
     "inspect": "atomseg_app.jobs.functions:inspect_file",
     "open": "atomseg_app.jobs.functions:open_file",
     "export": "atomseg_app.jobs.functions:export_columns",
+    "save-volume": "atomseg_app.jobs.functions:save_volume",
+    "make-surface": "atomseg_app.jobs.functions:make_surface",
     "batch-file": "atomseg_app.jobs.functions:process_file",
     "simulate": "atomseg_app.jobs.functions:simulate_pictures",
     "train": "atomseg_app.jobs.functions:train_network",
@@ -38,6 +40,8 @@ _TITLES = {
     "inspect": "Look into file",
     "open": "Open file",
     "export": "Export",
+    "save-volume": "Save a volume",
+    "make-surface": "Make a surface",
     "batch-file": "Measure a file",
     "simulate": "Simulate pictures",
     "train": "Train a network",
@@ -66,7 +70,7 @@ class Task:
     @property
     def targets(self) -> tuple[str, ...]:
         """Files that it writes."""
-        if self.name == "export":
+        if self.name in ("export", "save-volume"):
             return (self.arguments["path"],)
         if self.name in ("train", "keep-network"):  # what it writes in these folders has the name of its process
             return tuple(os.path.join(self.arguments[folder], "any") for folder in ("folder", "shelf"))

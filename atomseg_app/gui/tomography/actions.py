@@ -1,0 +1,194 @@
+"""The actions of the tomography tab, for menus, tool bar, shortcuts and the command palette."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from atomseg_app.gui.actions import Action
+from atomseg_app.gui.tomography.model import angles_known
+from atomseg_app.gui.tomography.run_panel import run_action
+from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT, operations_of
+from atomseg_app.operations import Operation
+
+if TYPE_CHECKING:
+    from atomseg_app.gui.tomography.tab import TomographyTab
+
+_MENU = "Tomography"
+_ICONS = {
+    PREPARE: "mdi6.image-edit-outline", ALIGN: "mdi6.align-horizontal-center", RECONSTRUCT: "mdi6.cube-scan",
+    QUALITY: "mdi6.chart-line",
+}  # fmt: skip
+
+
+def tomography_actions(tab: TomographyTab) -> list[Action]:
+    """Every action of the tab."""
+    return [*_runs(tab), *_angles(tab), *_alignment(tab), *_view(tab), *_volume(tab), *_output(tab)]
+
+
+def no_entry(tab: TomographyTab) -> str:
+    """Why something that needs open data cannot be done."""
+    return "" if tab.model.entry is not None else "Open a tilt series or a volume first."
+
+
+def no_series(tab: TomographyTab) -> str:
+    """Why something that needs a series cannot be done."""
+    if tab.model.series() is not None:
+        return ""
+    return "Show a tilt series first." if tab.model.entries else "Open a tilt series first."
+
+
+def no_angles(tab: TomographyTab) -> str:
+    """Why something that needs angles cannot be done."""
+    series = tab.model.series()
+    return no_series(tab) or ("" if series is None or angles_known(series) else "Give the tilt angles first (step 1).")
+
+
+def no_alignment(tab: TomographyTab) -> str:
+    """Why something that needs an alignment cannot be done."""
+    series = tab.model.series()
+    return no_series(tab) or ("" if series is None or series.alignment is not None else "Align the series first.")
+
+
+def no_volume(tab: TomographyTab) -> str:
+    """Why something that needs a volume cannot be done."""
+    if tab.model.volume() is not None:
+        return ""
+    return "Show a volume first." if tab.model.volumes() else "Reconstruct a volume, or open one."
+
+
+def _runs(tab: TomographyTab) -> list[Action]:
+    shortcuts = {RECONSTRUCT: "F6", ALIGN: "F7"}
+    found = []
+    for step in (RECONSTRUCT, ALIGN, PREPARE, QUALITY):
+        for index, operation in enumerate(operations_of(step)):
+            shortcut = shortcuts.get(step, "") if index == 0 else ""
+            found.append(run_action(
+                operation, partial(tab.run, step, operation), partial(_cannot_run, tab, operation), icon=_ICONS[step],
+                shortcut=shortcut, section=step, toolbar=index == 0 and step == RECONSTRUCT,
+            ))  # fmt: skip
+    return found
+
+
+def _cannot_run(tab: TomographyTab, operation: Operation) -> str:
+    if operation.name in tab.computing.jobs:
+        return "It is running."
+    if operation.inputs[0] != "tilt-series":
+        return no_volume(tab)
+    return no_series(tab) if operation.name.startswith("prepare") else no_angles(tab)
+
+
+def _angles(tab: TomographyTab) -> list[Action]:
+    return [
+        Action("tomography.apply_scheme", "Apply the scheme", tab.apply_scheme,
+               "Give all views angles by the scheme of step 1.", _MENU, "", "mdi6.angle-acute",
+               lambda: no_series(tab), section="angles"),
+        Action("tomography.paste_angles", "Paste a list of angles…", tab.paste_angles,
+               "Give all views angles from a list that you paste.", _MENU, "", "mdi6.clipboard-text-outline",
+               lambda: no_series(tab), section="angles"),
+        Action("tomography.load_angles", "Load angles from a file…", tab.load_angles,
+               "Give all views angles from a .rawtlt, .tlt, .mdoc, text or CSV file.", _MENU, "",
+               "mdi6.file-import-outline", lambda: no_series(tab), section="angles"),
+        Action("tomography.exclude", "Exclude the chosen views", tab.toggle_excluded,
+               "Leave the views that are chosen in the table out of everything, or use them again.", _MENU, "Alt+X",
+               "mdi6.eye-off-outline", lambda: no_series(tab), section="angles"),
+        Action("tomography.detect_axis", "Suggest the axis", tab.detect_axis,
+               "Look which direction of the tilt axis fits the images better; you decide.", _MENU, "",
+               "mdi6.axis-arrow", lambda: no_angles(tab), section="angles"),
+    ]  # fmt: skip
+
+
+def _alignment(tab: TomographyTab) -> list[Action]:
+    return [
+        Action("tomography.show_aligned", "Show aligned", tab.show_aligned,
+               "Draw views where the alignment puts them, or as they were recorded: before and after.", _MENU,
+               "Alt+A", "mdi6.compare-horizontal", lambda: no_alignment(tab), checkable=True,
+               checked=lambda: tab.aligned, section="alignment"),
+        Action("tomography.tool_shift", "Shift by hand", tab.take_shift_tool,
+               "Drag the view into place over its neighbour, or move it with the arrow keys.", _MENU, "Alt+S",
+               "mdi6.cursor-move", lambda: no_series(tab), checkable=True,
+               checked=lambda: tab.tool_name == "shift", section="alignment"),
+        Action("tomography.clear_alignment", "Clear", tab.clear_alignment,
+               "Forget the alignment of this series; can be undone.", _MENU, "", "mdi6.eraser",
+               lambda: no_alignment(tab), section="alignment"),
+        Action("tomography.load_alignment", "Load…", tab.load_alignment,
+               "Take shifts and rotations from an IMOD .xf or a CSV file.", _MENU, "", "mdi6.tray-arrow-down",
+               lambda: no_series(tab), section="alignment"),
+        Action("tomography.save_alignment", "Save alignment…", tab.save_alignment,
+               "Write shifts and rotations as IMOD .xf or CSV.", "File/Export", "", "mdi6.tray-arrow-up",
+               lambda: no_alignment(tab), section="tomography"),
+    ]  # fmt: skip
+
+
+def _view(tab: TomographyTab) -> list[Action]:
+    def act(
+        name: str,
+        title: str,
+        callback: Callable[[], object],
+        tip: str,
+        shortcut: str,
+        icon: str,
+        why: Callable[[], str],
+    ) -> Action:
+        return Action(f"tomography.{name}", title, callback, tip, _MENU, shortcut, icon, why, section="look")
+
+    return [
+        act("next_view", "Next view", lambda: tab.step_view(1), "Show the next view of the series.", "Alt+Right",
+            "mdi6.skip-next-outline", lambda: no_series(tab)),
+        act("previous_view", "Previous view", lambda: tab.step_view(-1), "Show the previous view of the series.",
+            "Alt+Left", "mdi6.skip-previous-outline", lambda: no_series(tab)),
+        act("fit", "Fit to view", tab.fit, "Show the whole picture.", "Alt+0", "mdi6.fit-to-page-outline",
+            lambda: no_entry(tab)),
+        act("zoom_in", "Zoom in", lambda: tab.zoom(1.5), "Show less, larger.", "Alt+=", "mdi6.magnify-plus-outline",
+            lambda: no_entry(tab)),
+        act("zoom_out", "Zoom out", lambda: tab.zoom(1 / 1.5), "Show more, smaller.", "Alt+-",
+            "mdi6.magnify-minus-outline", lambda: no_entry(tab)),
+        act("auto_contrast", "Automatic contrast", lambda: tab.contrast_bar().set_auto(),
+            "Leave out the darkest and the brightest 0.1 % of the values.", "Alt+C", "mdi6.auto-fix",
+            lambda: no_entry(tab)),
+        Action("tomography.smooth", "Smooth pixels", tab.set_smooth,
+               "Draw enlarged pixels smoothly instead of as squares.", _MENU, "", "mdi6.blur",
+               lambda: no_entry(tab), checkable=True, checked=lambda: tab.smooth, section="look"),
+        act("close", "Close this entry", tab.close_current, "Close the series or volume that is shown; can be undone.",
+            "Alt+W", "mdi6.close-box-outline", lambda: no_entry(tab)),
+    ]  # fmt: skip
+
+
+def _volume(tab: TomographyTab) -> list[Action]:
+    def switch(name: str, title: str, part: str, tip: str, icon: str, shortcut: str) -> Action:
+        return Action(f"tomography.{name}", title, lambda _checked: tab.widen(part), tip, _MENU, shortcut, icon,
+                      lambda: no_volume(tab), checkable=True, checked=lambda: tab.part == part,
+                      section="volume")  # fmt: skip
+
+    return [
+        switch("show_all", "Slices and 3D", "", "Show the three slices and the volume in 3D.", "mdi6.view-grid-outline",
+               "Alt+1"),
+        switch("show_xy", "XY slice", "XY", "Give the slice across the beam all the room.", "mdi6.alpha-z-box-outline",
+               "Alt+2"),
+        switch("show_3d", "3D view", "3D", "Give the volume in 3D all the room.", "mdi6.cube-outline", "Alt+3"),
+        Action("tomography.compare", "Compare with…", tab.compare,
+               "Show this volume beside another one of the same size, with linked slices and the difference.", _MENU,
+               "Alt+B", "mdi6.compare", lambda: no_volume(tab) or tab.why_no_comparison(), checkable=True,
+               checked=lambda: tab.comparing, section="volume"),
+        Action("tomography.slice_to_atoms", "Open slice in 2D atoms", tab.slice_to_atoms,
+               "Open the XY slice that is shown as an image in the 2D atoms tab.", _MENU, "",
+               "mdi6.arrow-top-right", lambda: no_volume(tab), section="volume"),
+    ]  # fmt: skip
+
+
+def _output(tab: TomographyTab) -> list[Action]:
+    return [
+        Action("tomography.save_volume", "Save volume…", tab.save_volume,
+               "Write the volume that is shown, with its voxel size: MRC, TIFF, HDF5 and others.", "File/Export",
+               "Alt+V", "mdi6.content-save-outline", lambda: no_volume(tab), section="tomography"),
+        Action("tomography.export_slice", "Save picture…", tab.save_picture,
+               "Write the slices or the view as they are shown, with scale bar: PNG or TIFF.", "File/Export", "",
+               "mdi6.image-outline", lambda: no_entry(tab), section="tomography"),
+        Action("tomography.movie", "Save movie…", tab.save_movie,
+               "Write the views or the slices one after the other as GIF, or as PNG files.", "File/Export", "",
+               "mdi6.movie-open-outline", lambda: no_entry(tab), section="tomography"),
+        Action("tomography.sample", "Open the sample series", tab.open_sample,
+               "Open a small simulated tilt series to try every step on.", _MENU, "", "mdi6.test-tube",
+               section="sample"),
+    ]  # fmt: skip

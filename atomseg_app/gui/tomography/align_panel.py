@@ -1,0 +1,78 @@
+"""Step 3: alignment at one press or step by step, by hand, before and after, and the shifts of all views as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from atomseg_app.alignment import Alignment
+from atomseg_app.gui.actions import ActionRegistry
+from atomseg_app.gui.sections import ActionButton, muted
+from atomseg_app.gui.tomography.computing import Computing
+from atomseg_app.gui.tomography.curve_view import Curve, CurveView
+from atomseg_app.gui.tomography.model import TomoModel
+from atomseg_app.gui.tomography.run_panel import RunPanel
+from atomseg_app.operations import Operation
+
+
+class AlignPanel(QWidget):
+    """Runs the steps of alignment and shows what they found."""
+
+    def __init__(
+        self, operations: Sequence[Operation], model: TomoModel, computing: Computing, actions: ActionRegistry
+    ) -> None:
+        super().__init__()
+        self._model = model
+        self.run = RunPanel("Align", operations, model, computing, actions)
+        self.state = muted()
+        self.state.setAccessibleName("Alignment of this series")
+        self.plot = CurveView("Shifts of the views", "view", "px")
+        self.plot.setToolTip("Shift of every view across and along the tilt axis. Click to show that view.")
+        self.plot.clicked.connect(lambda place: model.show_view(round(place) - 1))
+        buttons = QGridLayout()
+        buttons.setSpacing(6)
+        for index, name in enumerate(("show_aligned", "tool_shift", "clear_alignment", "load_alignment")):
+            button = ActionButton(actions.qaction(f"tomography.{name}"))
+            button.setCheckable(actions.qaction(f"tomography.{name}").isCheckable())
+            buttons.addWidget(button, index // 2, index % 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        for widget in (self.run, self.state, self.plot):
+            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        for signal in (model.current_changed, model.changed):
+            signal.connect(self.refresh)
+        model.place_changed.connect(self._mark)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the alignment of the series."""
+        series = self._model.series()
+        alignment = None if series is None else series.alignment
+        self.plot.setVisible(alignment is not None)
+        self.state.setVisible(series is not None)
+        if alignment is None:
+            self.state.setText("This series is not aligned.")
+            return
+        views = np.arange(1, len(alignment.shift_x_px) + 1, dtype=float)
+        self.plot.set_curves([
+            Curve("across", views, np.asarray(alignment.shift_x_px)),
+            Curve("along", views, np.asarray(alignment.shift_y_px)),
+        ], mark=self._model.view + 1.0)  # fmt: skip
+        self.state.setText(alignment_text(alignment))
+
+    def _mark(self) -> None:
+        self.plot.set_mark(self._model.view + 1.0)
+
+
+def alignment_text(alignment: Alignment) -> str:
+    """Axis and spread of the shifts in a line or two."""
+    across, along = np.asarray(alignment.shift_x_px), np.asarray(alignment.shift_y_px)
+    lines = [
+        f"Axis {alignment.axis_offset_px:+.2f} px from the middle, turned by {alignment.axis_rotation_deg:+.2f}°.",
+        f"Shifts up to {np.abs(across).max(initial=0):.2f} px across and {np.abs(along).max(initial=0):.2f} px along.",
+    ]
+    return "\n".join(lines).replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,159 @@
+"""Runs operations on what is shown as jobs, and puts what comes back into the model as steps that can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from atomseg_app.data import Array, Data, Image, TiltSeries, Volume
+from atomseg_app.errors import UserError
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.tomography.edits import ChangeEntry, OpenEntry
+from atomseg_app.gui.tomography.model import Curve, Entry, TomoModel, with_data
+from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.operations import Operation, Parameters
+
+
+class Computing(QObject):
+    """Jobs of the tab, one an operation at a time. ``changed`` when one begins or ends; ``previewed(name, array)``.
+
+    ``finished(operation, entry id, result)`` comes after the result is in place.
+    """
+
+    changed = Signal()
+    previewed = Signal(str, str, object)
+    finished = Signal(str, int, object)
+
+    def __init__(self, context: Context, model: TomoModel) -> None:
+        super().__init__()
+        self._context, self._model = context, model
+        self.jobs: dict[str, Job] = {}
+        self.curves: dict[str, dict[str, Curve]] = {}
+
+    def run(self, operation: Operation, parameters: Parameters, inputs: tuple[Data, ...] | None = None) -> Job:
+        """Run an operation on the series or volume that is shown. Raises UserError where that is of another kind."""
+        entry, entry_id = self._model.entry, self._model.current_id
+        if entry is None:
+            raise UserError("Nothing is open; open a tilt series first.")
+        if operation.name in self.jobs:
+            raise UserError(f"{operation.title} is running; wait for it, or cancel it.")
+        given: tuple[Data, ...] = inputs if inputs is not None else (entry.data,)
+        self.curves[operation.name] = {}
+
+        def done(result: TaskResult) -> None:
+            self._ended(operation.name)
+            self._take(operation, entry_id, entry, result, job)
+
+        def failed(stopped: Job) -> None:
+            self._ended(operation.name)
+            if stopped.state == "failed":
+                title = f"{operation.title} failed"
+                self._context.notify.error(title, UserError(stopped.error), stopped.report_text())
+
+        def preview(name: str, array: Array) -> None:
+            if array.ndim == 1:
+                self.curves[operation.name][name] = np.asarray(array, float)
+            self.previewed.emit(operation.name, name, array)
+
+        values = parameters.model_dump(mode="json")
+        task = Task("operation", {"operation": operation.name, "parameters": values}, given)
+        job = self._context.jobs.submit(task, f"{operation.title}: {entry.title}", done, failed, preview)
+        self.jobs[operation.name] = job
+        self.changed.emit()
+        return job
+
+    def task(
+        self, task: Task, title: str, done: Callable[[TaskResult], object], on_end: Callable[[], object] | None = None
+    ) -> Job:  # fmt: skip
+        """Run another task (saving, meshing) and tell of its failure."""
+
+        def finished(result: TaskResult) -> None:
+            done(result)
+            if on_end is not None:
+                on_end()
+
+        def failed(stopped: Job) -> None:
+            if on_end is not None:
+                on_end()
+            if stopped.state == "failed":
+                self._context.notify.error(f"{title}: failed", UserError(stopped.error), stopped.report_text())
+
+        return self._context.jobs.submit(task, title, finished, failed)
+
+    def cancel(self, operation: str) -> None:
+        """Stop an operation; what was there before stays."""
+        job = self.jobs.get(operation)
+        if job is not None:
+            self._context.jobs.cancel(job.id)
+
+    def stop(self, operation: str) -> None:
+        """Ask an iteration to end with what it has."""
+        job = self.jobs.get(operation)
+        if job is not None:
+            self._context.jobs.stop(job.id)
+            self.changed.emit()
+
+    # -- results
+
+    def _take(self, operation: Operation, entry_id: int, before: Entry, result: TaskResult, job: Job) -> None:
+        item = result.items[0] if result.items else None
+        if isinstance(item, Volume):
+            self._open_volume(operation, entry_id, before, item)
+        elif isinstance(item, TiltSeries):
+            self._change_series(operation, entry_id, before, item)
+        for note in item.history[-1].notes if item is not None and item.history else ():
+            self._context.notify.info(note)
+        self.finished.emit(operation.name, entry_id, result)
+
+    def _open_volume(self, operation: Operation, entry_id: int, before: Entry, volume: Volume) -> None:
+        parameters: Mapping[str, Any] = volume.history[-1].parameters if volume.history else {}
+        how = str(parameters.get("algorithm", operation.title.lower()))
+        base = before.data.source.name
+        known = {entry.title for entry in self._model.entries.values()}
+        name = f"{base}, {how}"
+        count = 2
+        while name in known:
+            name, count = f"{base}, {how} ({count})", count + 1
+        entry = Entry(volume, name, entry_id, dict(self.curves.get(operation.name, {})))
+        self._context.undo.push(OpenEntry(self._model, entry, operation.title))
+
+    def _change_series(self, operation: Operation, entry_id: int, before: Entry, series: TiltSeries) -> None:
+        now = self._model.entries.get(entry_id)
+        if now is None or not isinstance(now.data, TiltSeries) or not isinstance(before.data, TiltSeries):
+            return
+        data = series
+        if series.alignment != before.data.alignment and series.shape == now.data.shape:
+            data = aligned_as(now.data, before.data, series)
+        after = with_data(now, data)
+        self._context.undo.push(ChangeEntry(self._model, entry_id, operation.title, after))
+
+    def _ended(self, operation: str) -> None:
+        self.jobs.pop(operation, None)
+        self.changed.emit()
+
+
+def aligned_as(now: TiltSeries, before: TiltSeries, result: TiltSeries) -> TiltSeries:
+    """The series as it is now with the alignment of a result; its images stay those of the file.
+
+    Angles are the result's where it changed them; views that it excluded are excluded.
+    """
+    refined = result.tilt_deg != before.tilt_deg or result.euler_deg != before.euler_deg
+    excluded = tuple(sorted({*now.excluded, *(set(result.excluded) - set(before.excluded))}))
+    return replace(
+        now,
+        alignment=result.alignment,
+        tilt_deg=result.tilt_deg if refined else now.tilt_deg,
+        euler_deg=result.euler_deg if refined else now.euler_deg,
+        excluded=excluded,
+        history=result.history,
+    )
+
+
+def as_image(array: Array) -> Image:
+    """A preview as an image."""
+    return Image(np.asarray(array, np.float32), (None, None))

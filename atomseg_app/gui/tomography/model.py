@@ -1,0 +1,236 @@
+"""What is open in the tomography tab: tilt series and volumes, which one is shown, and where in it the user looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, Signal
+
+from atomseg_app.alignment import Alignment
+from atomseg_app.data import Image, ImageSeries, TiltSeries, Volume
+
+Curve = npt.NDArray[np.float64]
+Zyx = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One open series or volume. Never changed; replaced as a whole.
+
+    ``name`` is how it is called where its file's name would not tell ("HAADF, mlem"); ``origin`` the id of the series
+    that a volume was reconstructed from; ``curves`` what its computation reported: a residual over the iterations...
+    """
+
+    data: TiltSeries | Volume
+    name: str = ""
+    origin: int = -1
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name as shown."""
+        source = self.data.source
+        plain = f"{source.name} · {source.dataset}" if source.path and source.dataset else source.name
+        return self.name or plain
+
+
+def as_series(data: ImageSeries) -> TiltSeries:
+    """A series as a tilt series; where its views have no angles they are unknown, never guessed."""
+    if isinstance(data, TiltSeries):
+        return data
+    angles = data.metadata.get("tilt_deg")
+    count = len(data.values)
+    known = isinstance(angles, list | tuple) and len(angles) == count
+    tilt_deg = tuple(float(angle) for angle in angles) if known and angles else (float("nan"),) * count
+    return TiltSeries(data.values, data.pixel_size_nm, data.source, data.metadata, data.history, tilt_deg=tilt_deg)
+
+
+def angles_known(series: TiltSeries) -> bool:
+    """Whether every view that is used has an angle."""
+    return bool(np.isfinite(np.asarray(series.tilt_deg, float)[series.used]).all())
+
+
+def alignment_of(series: TiltSeries) -> Alignment:
+    """Its alignment, or that of views which lie where they are."""
+    return series.alignment or Alignment.none(len(series.values))
+
+
+class TomoModel(QObject):
+    """Entries by id, in the order of opening. Signals tell what to draw again; nothing here draws.
+
+    ``changed`` speaks of the current entry's data (angles, alignment, calibration), ``place_changed`` of where the
+    user looks: view, sinogram row, cross-hair.
+    """
+
+    entries_changed = Signal()
+    current_changed = Signal()
+    changed = Signal()
+    place_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[int, Entry] = {}
+        self.current_id = -1
+        self.views: dict[int, int] = {}
+        self.rows: dict[int, int] = {}
+        self.places: dict[int, Zyx] = {}
+        self._next_id = 1
+
+    # -- asking
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry that is shown."""
+        return self.entries.get(self.current_id)
+
+    def series(self) -> TiltSeries | None:
+        """The series that is shown, if one is."""
+        entry = self.entry
+        return entry.data if entry is not None and isinstance(entry.data, TiltSeries) else None
+
+    def volume(self) -> Volume | None:
+        """The volume that is shown, if one is."""
+        entry = self.entry
+        return entry.data if entry is not None and isinstance(entry.data, Volume) else None
+
+    @property
+    def view(self) -> int:
+        """Index of the view that is shown; at first the one that is tilted least."""
+        series = self.series()
+        if series is None:
+            return 0
+        return self.views.setdefault(self.current_id, least_tilted(series))
+
+    @property
+    def row(self) -> int:
+        """Row along the tilt axis whose sinogram is shown; at first the middle one."""
+        series = self.series()
+        return 0 if series is None else self.rows.setdefault(self.current_id, rows_of(series) // 2)
+
+    @property
+    def place(self) -> Zyx:
+        """Where the cross-hair is in the volume (z, y, x); at first in the middle."""
+        volume = self.volume()
+        if volume is None:
+            return 0, 0, 0
+        z, y, x = (size // 2 for size in volume.shape)
+        return self.places.setdefault(self.current_id, (z, y, x))
+
+    def image(self) -> Image | None:
+        """The view that is shown."""
+        series = self.series()
+        return None if series is None or not len(series.values) else series.frame(self.view)
+
+    def volumes(self) -> dict[int, Entry]:
+        """Entries that are volumes."""
+        return {i: entry for i, entry in self.entries.items() if isinstance(entry.data, Volume)}
+
+    # -- telling
+
+    def add(self, entry: Entry, *, show: bool = True) -> int:
+        """Open an entry and show it; returns its id."""
+        entry_id = self._next_id
+        self._next_id += 1
+        self.entries[entry_id] = entry
+        self.entries_changed.emit()
+        if show:
+            self.show_entry(entry_id)
+        return entry_id
+
+    def insert(self, entry_id: int, entry: Entry, place: int) -> None:
+        """Open an entry again that was closed, where it was in the list, and show it."""
+        ids = list(self.entries)
+        ids.insert(place, entry_id)
+        self.entries = {i: entry if i == entry_id else self.entries[i] for i in ids}
+        self.entries_changed.emit()
+        self.show_entry(entry_id)
+
+    def remove(self, entry_id: int) -> None:
+        """Close an entry; its neighbour in the list is shown."""
+        ids = list(self.entries)
+        place = ids.index(entry_id)
+        del self.entries[entry_id]
+        self.entries_changed.emit()
+        if entry_id == self.current_id:
+            rest = list(self.entries)
+            self.show_entry(rest[min(place, len(rest) - 1)] if rest else -1)
+
+    def clear(self) -> None:
+        """Close everything."""
+        for known in (self.entries, self.views, self.rows, self.places):
+            known.clear()
+        self.entries_changed.emit()
+        self.show_entry(-1)
+
+    def show_entry(self, entry_id: int) -> None:
+        """Show another entry, or none (-1)."""
+        self.current_id = entry_id
+        self.current_changed.emit()
+
+    def replace(self, entry_id: int, entry: Entry) -> None:
+        """Put another state in an entry's place; an entry that was closed meanwhile stays closed."""
+        if entry_id not in self.entries:
+            return
+        old, self.entries[entry_id] = self.entries[entry_id], entry
+        if old.data.shape != entry.data.shape:
+            self._keep_places(entry_id, entry)
+        self.entries_changed.emit()
+        if entry_id == self.current_id:
+            if old.data.values is entry.data.values:
+                self.changed.emit()
+            else:
+                self.current_changed.emit()
+
+    def show_view(self, view: int) -> None:
+        """Look at another view of the series that is shown."""
+        series = self.series()
+        if series is not None and 0 <= view < len(series.values) and view != self.view:
+            self.views[self.current_id] = view
+            self.place_changed.emit()
+
+    def show_row(self, row: int) -> None:
+        """Show the sinogram of another row along the tilt axis."""
+        series = self.series()
+        if series is not None and 0 <= row < rows_of(series) and row != self.row:
+            self.rows[self.current_id] = row
+            self.place_changed.emit()
+
+    def show_place(self, place: tuple[float, float, float]) -> None:
+        """Put the cross-hair at the voxel nearest to (z, y, x) of the volume that is shown."""
+        volume = self.volume()
+        if volume is None:
+            return
+        z, y, x = (min(max(round(p), 0), size - 1) for p, size in zip(place, volume.shape, strict=True))
+        if (z, y, x) != self.place:
+            self.places[self.current_id] = (z, y, x)
+            self.place_changed.emit()
+
+    def _keep_places(self, entry_id: int, entry: Entry) -> None:
+        """Cropped or binned: what pointed outside points to the middle again."""
+        if isinstance(entry.data, TiltSeries):
+            if self.views.get(entry_id, 0) >= len(entry.data.values):
+                self.views.pop(entry_id, None)
+            self.rows.pop(entry_id, None)
+        self.places.pop(entry_id, None)
+
+
+def rows_of(series: TiltSeries) -> int:
+    """Number of rows along the tilt axis: one slice of the volume each."""
+    return series.shape[1] if series.tilt_axis == "y" else series.shape[2]
+
+
+def least_tilted(series: TiltSeries) -> int:
+    """Index of the view with the smallest angle, of those that are used and known; the middle one otherwise."""
+    angles = np.abs(np.asarray(series.tilt_deg, float))
+    used = np.zeros(len(angles), bool)
+    used[series.used] = True
+    angles[~used] = np.nan
+    return int(np.nanargmin(angles)) if np.isfinite(angles).any() else len(angles) // 2
+
+
+def with_data(entry: Entry, data: TiltSeries | Volume) -> Entry:
+    """An entry with other data."""
+    return replace(entry, data=data)

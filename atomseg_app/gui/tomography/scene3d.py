@@ -1,0 +1,167 @@
+"""The 3D picture of a volume: VisPy nodes for volume, surface and box. Imported only when 3D is first shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtGui import QColor
+from vispy import app, gloo, scene
+from vispy.color import Color, Colormap
+from vispy.visuals.filters.clipping_planes import PlanesClipper
+from vispy.visuals.transforms import STTransform
+
+Floats = npt.NDArray[np.float32]
+
+_GL_MAX_3D_TEXTURE_SIZE = 0x8073
+_FALLBACK_LIMIT = 2048
+
+
+class Scene:
+    """A canvas (``widget``) with one volume or surface. Lengths in it are nm, or voxels where sizes are unknown."""
+
+    def __init__(self) -> None:
+        app.use_app("pyside6")
+        self.canvas = scene.SceneCanvas(keys=None, show=False)
+        self.widget: Any = self.canvas.native
+        self._view = self.canvas.central_widget.add_view()
+        self._camera = scene.cameras.TurntableCamera(fov=30.0, elevation=20.0, azimuth=30.0, up="+y")
+        self._view.camera = self._camera
+        self._volume: Any = None
+        self._mesh: Any = None
+        self._clip = np.empty((0, 2, 3))
+        self._clipper: Any = None
+        self._box = scene.visuals.Line(pos=np.zeros((2, 3)), connect="segments", parent=self._view.scene)
+        self._scale = (1.0, 1.0, 1.0)
+        self._shape = (1, 1, 1)
+        self._method = "mip"
+
+    def texture_limit(self) -> int:
+        """Most voxels a side that a 3D texture can have here."""
+        self.canvas.set_current()
+        try:
+            found = int(gloo.gl.glGetParameter(_GL_MAX_3D_TEXTURE_SIZE))
+        except (RuntimeError, TypeError, ValueError):
+            return _FALLBACK_LIMIT
+        return found if found > 0 else _FALLBACK_LIMIT
+
+    def set_background(self, colour: QColor, ink: QColor) -> None:
+        """Colours of the look."""
+        self.canvas.bgcolor = Color(colour.name())
+        self._box.set_data(color=Color(ink.name()))
+        self.canvas.update()
+
+    def set_volume(self, values: Floats, scale_zyx: Sequence[float], shape: tuple[int, int, int]) -> None:
+        """Show values (z, y, x), ``scale_zyx`` long a voxel; ``shape`` is that of the whole volume."""
+        self.clear()
+        self._scale, self._shape = (scale_zyx[2], scale_zyx[1], scale_zyx[0]), (values.shape[0], *values.shape[1:])
+        self._volume = scene.visuals.Volume(
+            np.ascontiguousarray(values), method=self._method, parent=self._view.scene, relative_step_size=0.9,
+            clipping_planes_coord_system="visual",
+        )  # fmt: skip
+        self._volume.transform = self._transform()
+        self._show_box()
+        self.reset_camera()
+
+    def set_method(self, method: str) -> None:
+        """``mip`` or ``translucent``."""
+        self._method = method
+        if self._volume is not None:
+            self._volume.method = method
+            self.canvas.update()
+
+    def set_colours(self, rgba: Floats, low: float, high: float) -> None:
+        """Colours (n, 4) from the low to the high limit, opacity last."""
+        if self._volume is not None:
+            self._volume.clim = (low, high if high > low else low + 1e-6)
+            self._volume.cmap = Colormap([tuple(map(float, colour)) for colour in rgba])
+            self.canvas.update()
+
+    def show_volume(self, shown: bool) -> None:
+        """Show or hide the volume (a surface takes its place)."""
+        if self._volume is not None:
+            self._volume.visible = shown
+        if self._mesh is not None:
+            self._mesh.visible = not shown
+        self.canvas.update()
+
+    def set_surface(self, vertices: Floats, faces: npt.NDArray[np.int32], colour: QColor) -> None:
+        """Show a mesh: vertices (n, 3) as x, y, z in voxels of what :meth:`set_volume` was given, faces (m, 3)."""
+        if self._mesh is not None:
+            self._mesh.parent = None
+            self._mesh = None
+        if len(faces):
+            self._mesh = scene.visuals.Mesh(
+                vertices, faces, color=Color(colour.name()), shading="smooth", parent=self._view.scene
+            )
+            self._mesh.transform = self._transform()
+            self._clipper = PlanesClipper(clipping_planes=self._clip, coord_system="visual")
+            self._mesh.attach(self._clipper)
+        self.canvas.update()
+
+    def set_clipping(self, limits_zyx: Sequence[tuple[float, float]]) -> None:
+        """Show only what lies between two shares (0..1) of each axis (z, y, x)."""
+        planes = []
+        for axis, (low, high) in enumerate(reversed(limits_zyx)):
+            size = self._shape[2 - axis]
+            for share, sign in ((low, 1.0), (high, -1.0)):
+                if (share > 0 and sign > 0) or (share < 1 and sign < 0):
+                    position, normal = np.zeros(3), np.zeros(3)
+                    position[axis], normal[axis] = share * size - 0.5, sign
+                    planes.append((position, normal))
+        self._clip = np.array(planes, np.float64) if planes else np.empty((0, 2, 3))
+        if self._volume is not None:
+            self._volume.clipping_planes = self._clip
+        if self._mesh is not None:
+            self._clipper.clipping_planes = self._clip
+        self.canvas.update()
+
+    def show_box(self, shown: bool) -> None:
+        """Show or hide the box round the volume."""
+        self._box.visible = shown
+        self.canvas.update()
+
+    def reset_camera(self) -> None:
+        """Look at the whole volume from the first direction."""
+        z, y, x = (size * step for size, step in zip(self._shape, reversed(self._scale), strict=True))
+        self._camera.center = (x / 2, -y / 2, -z / 2)
+        self._camera.scale_factor = 1.35 * max(x, y, z)
+        self._camera.elevation, self._camera.azimuth = 20.0, 30.0
+        self.canvas.update()
+
+    def turn_to(self, azimuth_deg: float) -> None:
+        """Look from another side, for a turntable movie."""
+        self._camera.azimuth = azimuth_deg
+        self.canvas.update()
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """What is shown (y, x, rgba)."""
+        rendered: npt.NDArray[np.uint8] = self.canvas.render()
+        return rendered
+
+    def clear(self) -> None:
+        """Show nothing."""
+        for node in (self._volume, self._mesh):
+            if node is not None:
+                node.parent = None
+        self._volume = self._mesh = self._clipper = None
+        self._clip = np.empty((0, 2, 3))
+        self.canvas.update()
+
+    def close(self) -> None:
+        """Give the canvas back."""
+        self.clear()
+        self.canvas.close()
+
+    def _transform(self) -> STTransform:
+        """x right, y down and z away from the viewer, as in the slices: turned by half a turn about x, not mirrored."""
+        x, y, z = self._scale
+        return STTransform(scale=(x, -y, -z), translate=(x / 2, -y / 2, -z / 2))
+
+    def _show_box(self) -> None:
+        z, y, x = (size * step for size, step in zip(self._shape, reversed(self._scale), strict=True))
+        corners = np.array([[i * x, -j * y, -k * z] for i in (0, 1) for j in (0, 1) for k in (0, 1)], np.float32)
+        edges = [(a, b) for a in range(8) for b in range(a) if bin(a ^ b).count("1") == 1]
+        self._box.set_data(pos=corners[np.array(edges).ravel()])

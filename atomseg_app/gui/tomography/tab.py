@@ -1,0 +1,483 @@
+"""The workspace for tomography: data left, series or volume in the middle, the steps of the work right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+
+from atomseg_app import places
+from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
+from atomseg_app.errors import UserError
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.contrast_bar import ContrastBar
+from atomseg_app.gui.tab import Tab, TourStep
+from atomseg_app.gui.tomography import edits, saved_state
+from atomseg_app.gui.tomography.actions import tomography_actions
+from atomseg_app.gui.tomography.angle_table import AngleTable
+from atomseg_app.gui.tomography.computing import Computing
+from atomseg_app.gui.tomography.data_list import DataList
+from atomseg_app.gui.tomography.empty_page import EmptyPage
+from atomseg_app.gui.tomography.model import Entry, TomoModel, as_series, with_data
+from atomseg_app.gui.tomography.paste_dialog import PasteDialog
+from atomseg_app.gui.tomography.placing import moved_on_detector
+from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
+from atomseg_app.gui.tomography.saving import Saver
+from atomseg_app.gui.tomography.series_page import SeriesPage
+from atomseg_app.gui.tomography.slices_view import SlicesView
+from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT
+from atomseg_app.gui.tomography.steps import Steps
+from atomseg_app.gui.tomography.volume3d import Volume3D
+from atomseg_app.io.alignment_files import read_alignment, write_alignment
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.operations import Operation, Report
+from atomseg_app.tomography.angle_lists import read_angle_file
+from atomseg_app.tomography.tilts import with_angles
+
+_STRIP = (
+    ("tomography.show_aligned", "tomography.tool_shift"),
+    ("tomography.show_all", "tomography.show_xy", "tomography.show_3d", "tomography.compare"),
+    ("tomography.fit", "tomography.zoom_in", "tomography.zoom_out"),
+    ("tomography.save_volume", "tomography.export_slice"),
+)
+SAMPLE = "simulated_tilt_series.mrc"
+
+
+class TomographyTab(Tab):
+    """From a tilt series to a volume that one can trust."""
+
+    name: ClassVar[str] = "tomography"
+    title: ClassVar[str] = "Tomography"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.model = TomoModel()
+        self.computing = Computing(context, self.model)
+        self.saver = Saver(context, self.computing, self)
+        self.aligned = False
+        self.comparing = self.smooth = False
+        self.part = ""
+        self.tool_name = "look"
+
+    # -- the window's side
+
+    def register_actions(self) -> None:
+        """Register the actions, then build what is made of them."""
+        self.context.actions.add_all(tomography_actions(self))
+        self._build()
+        self._connect()
+        self._on_current()
+
+    def accepts(self, item: Data) -> bool:
+        """Series of images, and volumes."""
+        return isinstance(item, ImageSeries | Volume)
+
+    def prefers(self, item: Data) -> bool:
+        """Tilt series and volumes belong here."""
+        return isinstance(item, TiltSeries | Volume)
+
+    def add_item(self, item: Data) -> None:
+        """Show one more series or volume."""
+        if isinstance(item, Volume):
+            self.model.add(Entry(item))
+        elif isinstance(item, ImageSeries):
+            self.model.add(Entry(as_series(item)))
+
+    def is_empty(self) -> bool:
+        """Whether nothing is open."""
+        return not self.model.entries
+
+    def clear(self) -> None:
+        """Close everything."""
+        self.model.clear()
+
+    def save_state(self) -> tuple[dict[str, Any], list[Data]]:
+        """Every series and volume, and where the user looks."""
+        return saved_state.of_model(self.model)
+
+    def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
+        """Inverse of :meth:`save_state`."""
+        saved_state.restore_model(self.model, state, items)
+
+    def tour(self) -> list[TourStep]:
+        """From the series to the volume."""
+        steps = self.steps
+        return [
+            TourStep(self.data_list, "Your data", "Series and volumes that are open. Drop more files anywhere."),
+            TourStep(self.middle, "The views", "The wheel turns through the views; Ctrl and wheel zooms."),
+            TourStep(self.table, "Angles", "Type angles, untick bad views. Everything can be undone."),
+            TourStep(steps.angles_section, "Start here", "Check the angles and the direction of the tilt axis."),
+            TourStep(steps.align_section, "Align", "One press aligns; drag or arrow keys correct single views."),
+            TourStep(steps.reconstruct_section, "Reconstruct", "Watch a slice form; stop early if it is good."),
+            TourStep(steps.save_section, "Save", "The volume is written with its voxel size."),
+        ]  # fmt: skip
+
+    # -- step 1: angles
+
+    def apply_scheme(self) -> None:
+        """Angles by the scheme of step 1."""
+        self.steps.angles_section.unfold()
+        self._give_angles(self.steps.angles.angles(), f"{self.steps.angles.scheme.currentText().lower()}")
+
+    def paste_angles(self) -> None:
+        """Angles from a list that the user pastes."""
+        series = self._series()
+        known = "\n".join(f"{angle:g}" for angle in series.tilt_deg if np.isfinite(angle))
+        dialog = PasteDialog(self, len(series.values), known)
+        accepted, angles = dialog.exec() == PasteDialog.DialogCode.Accepted, dialog.angles
+        dialog.deleteLater()
+        if accepted:
+            self._give_angles(angles, "the pasted list")
+
+    def load_angles(self) -> None:
+        """Angles from a file."""
+        folder = str(Path(self._series().source.path or ".").parent)
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Angles from a file", folder, "Angles (*.rawtlt *.tlt *.mdoc *.txt *.csv *.dat);;All files (*)"
+        )
+        if chosen:
+            self.read_angles(Path(chosen))
+
+    def read_angles(self, path: Path) -> None:
+        """Give all views the angles of a file. Raises UserError."""
+        self._give_angles(read_angle_file(path), path.name)
+
+    def toggle_excluded(self) -> None:
+        """Exclude the views chosen in the table, or use them again if all of them are excluded."""
+        series, views = self._series(), self.table.chosen()
+        again = set(views) <= set(series.excluded)
+        count = f"{len(views)} views" if len(views) > 1 else f"view {views[0] + 1}"
+        self._change(f"{'Use' if again else 'Exclude'} {count}", edits.with_used(series, views, used=again))
+
+    def detect_axis(self) -> None:
+        """Say which direction of the axis fits the images better; the user decides."""
+        series = self._series()
+        self._suggest_axis(series)
+
+    # -- step 3: alignment
+
+    def show_aligned(self, on: bool) -> None:
+        """Draw views where the alignment puts them, or as they were recorded."""
+        self.aligned = on
+        self.series_page.set_aligned(on)
+        self.context.actions.refresh()
+
+    def take_shift_tool(self, on: bool) -> None:
+        """Shift views by hand, or look again."""
+        self.tool_name = "shift" if on else "look"
+        if on:
+            self.show_aligned(True)
+        projection = self.series_page.projection
+        tool = ShiftTool(self._on_moved) if on else RowTool(self.model)
+        projection.canvas.set_tool(tool)
+        projection.detail.setText(tool.hint)
+        projection.canvas.setFocus()
+        self.context.actions.refresh()
+
+    def clear_alignment(self) -> None:
+        """Forget the alignment."""
+        self._change("Clear alignment", edits.with_alignment(self._series(), None))
+
+    def load_alignment(self) -> None:
+        """Alignment from a file."""
+        folder = str(Path(self._series().source.path or ".").parent)
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Alignment from a file", folder, "Alignments (*.xf *.csv);;All files (*)"
+        )
+        if chosen:
+            self.read_alignment(Path(chosen))
+
+    def read_alignment(self, path: Path) -> None:
+        """Take an alignment from a file. Raises UserError."""
+        series = self._series()
+        report = Report(on_log=lambda _level, text: self.context.notify.info(text))
+        alignment = read_alignment(path, len(series.values), report, series.tilt_axis)
+        self._change("Load alignment", edits.with_alignment(series, alignment))
+        self.show_aligned(True)
+
+    def save_alignment(self) -> None:
+        """Alignment to a file."""
+        entry = self.model.entry
+        if entry is None:
+            return
+        place = str(self.saver.place(entry, "_alignment.csv"))
+        chosen, kind = QFileDialog.getSaveFileName(self, "Save alignment", place, "CSV (*.csv);;IMOD (*.xf)")
+        if chosen:
+            path = Path(chosen)
+            if path.suffix.lower() not in (".csv", ".xf"):
+                path = path.with_name(path.name + (".xf" if "xf" in kind else ".csv"))
+            write_alignment(path, self._series())
+            self.saver.remember(path)
+
+    # -- running
+
+    def run(self, step: str, operation: Operation) -> None:
+        """Run an operation of a step with the values of its form."""
+        section = {
+            PREPARE: self.steps.prepare_section, ALIGN: self.steps.align_section,
+            RECONSTRUCT: self.steps.reconstruct_section, QUALITY: self.steps.quality_section,
+        }[step]  # fmt: skip
+        section.unfold()
+        self._panel(step).run(operation.name)
+
+    # -- view
+
+    def step_view(self, steps: int) -> None:
+        """Another view."""
+        self.model.show_view(self.model.view + steps)
+
+    def fit(self) -> None:
+        """The whole picture."""
+        if self.model.volume() is not None:
+            self.slices.fit()
+        else:
+            self.series_page.projection.canvas.fit()
+
+    def zoom(self, factor: float) -> None:
+        """Closer or farther."""
+        if self.model.volume() is not None:
+            self.slices.zoom(factor)
+        else:
+            self.series_page.projection.canvas.zoom(factor)
+
+    def contrast_bar(self) -> ContrastBar:
+        """Contrast of what is shown."""
+        if self.model.volume() is not None:
+            return self.slices.contrast_bar
+        return self.series_page.projection.contrast_bar
+
+    def set_smooth(self, on: bool) -> None:
+        """Draw enlarged pixels smoothly or as squares."""
+        self.smooth = on
+        self.slices.set_smooth(on)
+        for view in (self.series_page.projection, self.series_page.sinogram, self.series_page.preview):
+            view.set_shown(smooth=on)
+
+    def widen(self, part: str) -> None:
+        """Give one part of the volume all the room."""
+        self.slices.widen(part)
+
+    def close_current(self) -> None:
+        """Close what is shown."""
+        if self.model.entry is not None:
+            self.context.undo.push(edits.CloseEntry(self.model, self.model.current_id))
+
+    def slice_to_atoms(self) -> None:
+        """Open the XY slice as an image of its own."""
+        volume, entry = self.model.volume(), self.model.entry
+        window = self.window()
+        if volume is not None and entry is not None and hasattr(window, "show_item"):
+            z = self.model.place[0]
+            image = volume.slice_z(z)
+            values = np.array(image.values)
+            title = f"{entry.title}, z {z}"
+            window.show_item(replace(image, values=values, source=replace(image.source, path="", dataset=title)))
+
+    def why_no_comparison(self) -> str:
+        """Why no other volume can be compared with this one."""
+        return "Reconstruct or open a second volume of the same size."
+
+    def compare(self, on: bool) -> None:
+        """Show another volume beside this one."""
+        self.comparing = on
+
+    # -- output
+
+    def save_volume(self) -> None:
+        """Write the volume that is shown."""
+        entry = self.model.entry
+        if entry is not None:
+            self.saver.ask_volume(entry)
+
+    def save_picture(self) -> None:
+        """Write what is shown as a picture."""
+
+    def save_movie(self) -> None:
+        """Write views or slices as a movie."""
+
+    def open_sample(self) -> None:
+        """Open the bundled series."""
+        window = self.window()
+        path = places.resources_folder() / "samples" / SAMPLE
+        if hasattr(window, "open_paths"):
+            window.open_paths([str(path)])
+
+    # -- inside
+
+    def _series(self) -> TiltSeries:
+        series = self.model.series()
+        if series is None:
+            raise UserError("No tilt series is shown; open one first.")
+        return series
+
+    def _change(self, text: str, data: TiltSeries, drag: object = None) -> None:
+        entry = self.model.entry
+        if entry is not None and data is not entry.data:
+            command = edits.ChangeEntry(self.model, self.model.current_id, text, with_data(entry, data), drag)
+            self.context.undo.push(command)
+
+    def _refusing(self, title: str, act: Any, *arguments: Any) -> None:
+        """Do something; what is refused is told in a sentence, and the old value is shown again."""
+        try:
+            act(*arguments)
+        except UserError as problem:
+            self.context.notify.error(title, problem)
+            self.model.changed.emit()
+
+    def _give_angles(self, angles: tuple[float, ...], name: str) -> None:
+        series = with_angles(
+            self._series(), angles, Report(on_log=lambda _, text: self.context.notify.info(text)), name
+        )
+        self._change("Give angles", series)
+
+    def _edit_angle(self, view: int, angle: float) -> None:
+        self._change(f"Angle of view {view + 1}", edits.with_angles(self._series(), {view: angle}))
+
+    def _edit_used(self, view: int, used: bool) -> None:
+        text = f"{'Use' if used else 'Exclude'} view {view + 1}"
+        self._change(text, edits.with_used(self._series(), [view], used=used))
+
+    def _edit_shift(self, view: int, name: str, value: float) -> None:
+        self._change(f"Shift of view {view + 1}", edits.with_shift(self._series(), view, name, value))
+
+    def _edit_axis(self, axis: str) -> None:
+        self._change("Tilt axis", edits.with_axis(self._series(), cast(Literal["x", "y"], axis)))
+
+    def _edit_pixel(self, size_nm: float) -> None:
+        series = self._series()
+        self._change("Pixel size", series.with_pixel_size(size_nm))
+
+    def _on_moved(self, dx_px: float, dy_px: float, drag: object) -> None:
+        series, view = self._series(), self.model.view
+        across, along = moved_on_detector(series, view, dx_px, dy_px)
+        key = ("shift", view, drag)
+        self._change(f"Shift view {view + 1}", edits.shifted(series, view, across, along), key)
+
+    def _suggest_axis(self, series: TiltSeries) -> None:
+        from atomseg_app.gui.tomography.axis_guess import guess_axis
+
+        axis, text = guess_axis(series)
+        if axis is None or axis == series.tilt_axis:
+            self.context.notify.info(text)
+        else:
+            self.context.notify.warn(text, "Switch the axis", partial(self._edit_axis, axis))
+
+    def _panel(self, step: str) -> Any:
+        steps = self.steps
+        panels = {
+            PREPARE: steps.prepare, ALIGN: steps.align.run, RECONSTRUCT: steps.reconstruct.run,
+            QUALITY: steps.quality.run,
+        }  # fmt: skip
+        return panels[step]
+
+    def _build(self) -> None:
+        theme, actions = self.context.theme, self.context.actions
+        self.data_list = DataList(self.model, theme)
+        self.table = AngleTable(self.model)
+        self.left = QSplitter(Qt.Orientation.Vertical)
+        self.left.addWidget(self.data_list)
+        self.left.addWidget(self.table)
+        self.left.setSizes([180, 460])
+        self.series_page = SeriesPage(self.model, theme)
+        self.volume3d = Volume3D(self.model, theme)
+        self.slices = SlicesView(self.model, theme, self.volume3d)
+        self.empty = EmptyPage(theme, actions.qaction("file.open"), actions.qaction("tomography.sample"))
+        self.pages = QStackedWidget()
+        for page in (self.empty, self.series_page, self.slices):
+            self.pages.addWidget(page)
+        self.strip = self._make_strip()
+        self.middle = QWidget()
+        column = QVBoxLayout(self.middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.strip)
+        column.addWidget(self.pages, 1)
+        self.steps = Steps(self.model, self.computing, self.context, self.volume3d)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        for widget in (self.left, self.middle, self.steps):
+            splitter.addWidget(widget)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([330, 720, 320])
+        splitter.setCollapsible(1, False)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(splitter)
+        self.take_shift_tool(False)
+
+    def _make_strip(self) -> QWidget:
+        strip = QWidget()
+        strip.setAccessibleName("Tools")
+        row = QHBoxLayout(strip)
+        row.setContentsMargins(6, 3, 6, 3)
+        row.setSpacing(1)
+        for group in _STRIP:
+            for action_id in group:
+                button = QToolButton()
+                button.setDefaultAction(self.context.actions.qaction(action_id))
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+                button.setAccessibleName(self.context.actions.action(action_id).title)
+                row.addWidget(button)
+            row.addSpacing(12)
+        row.addStretch(1)
+        return strip
+
+    def _connect(self) -> None:
+        model, rows, angles = self.model, self.table.rows, self.steps.angles
+        model.current_changed.connect(self._on_current)
+        for signal in (model.current_changed, model.changed, model.entries_changed, self.computing.changed):
+            signal.connect(self.context.actions.refresh)
+        rows.angle_edited.connect(partial(self._refusing, "Angle", self._edit_angle))
+        rows.used_edited.connect(partial(self._refusing, "Views", self._edit_used))
+        rows.shift_edited.connect(partial(self._refusing, "Shift", self._edit_shift))
+        rows.refused.connect(partial(self.context.notify.error, "Angle"))
+        angles.axis_chosen.connect(self._edit_axis)
+        angles.pixel_given.connect(self._edit_pixel)
+        angles.refused.connect(partial(self.context.notify.error, "Pixel size"))
+        self.computing.previewed.connect(self._on_preview)
+        self.computing.changed.connect(self._on_jobs)
+        self.computing.finished.connect(self._on_finished)
+        self.slices.contrast_changed.connect(self.volume3d.set_contrast)
+        self.slices.widened.connect(self._on_widened)
+        self.volume3d.surface_wanted.connect(self._make_surface)
+
+    def _on_current(self) -> None:
+        """Show the page of what is shown."""
+        series, volume = self.model.series(), self.model.volume()
+        page = self.series_page if series is not None else self.slices if volume is not None else self.empty
+        self.pages.setCurrentWidget(page)
+        self.strip.setVisible(page is not self.empty)
+        self.table.setVisible(series is not None)
+        if self.tool_name == "shift":
+            self.take_shift_tool(False)
+
+    def _on_widened(self, part: str) -> None:
+        self.part = part
+        self.context.actions.refresh()
+
+    def _on_preview(self, operation: str, name: str, array: Any) -> None:
+        if array.ndim == 2:
+            job = self.computing.jobs.get(operation)
+            self.series_page.show_preview(array, "Slice forming" + (f": {job.message}" if job is not None else ""))
+
+    def _on_jobs(self) -> None:
+        if not any(name in self.computing.jobs for name in self.steps.reconstruct.run.operations):
+            self.series_page.end_preview()
+
+    def _on_finished(self, operation: str, entry_id: int, result: object) -> None:
+        if operation in self.steps.align.run.operations and self.model.series() is not None:
+            self.show_aligned(True)
+
+    def _make_surface(self, values: Any, level: float) -> None:
+        """A mesh of what is drawn in 3D, made in the compute process."""
+
+        def done(result: TaskResult) -> None:
+            vertices, faces = (cast(Image, item).values for item in result.items)
+            self.volume3d.set_surface(values, vertices, faces)
+
+        task = Task("make-surface", {"level": level}, (Volume(values, (None,) * 3),))
+        self.computing.task(task, "Make a surface", done)

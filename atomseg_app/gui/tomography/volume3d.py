@@ -1,0 +1,341 @@
+"""The 3D pane: asks whether OpenGL is there, imports VisPy when first shown, and keeps the picture up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QShowEvent
+from PySide6.QtWidgets import QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from atomseg_app.data import Array, Volume
+from atomseg_app.gui.alive import while_alive
+from atomseg_app.gui.background import Background
+from atomseg_app.gui.colour_maps import colour_table
+from atomseg_app.gui.contrast import Contrast
+from atomseg_app.gui.scale_bar import length_text
+from atomseg_app.gui.sections import WrappedLabel
+from atomseg_app.gui.theme import Theme
+from atomseg_app.gui.tomography.gl_check import GlFacts, gl_facts
+from atomseg_app.gui.tomography.model import TomoModel
+from atomseg_app.gui.tomography.transfer_editor import DEFAULT, Points, opacity_at
+
+if TYPE_CHECKING:
+    from atomseg_app.gui.tomography.scene3d import Scene
+
+MOST_VOXELS = 512**3
+"""More are drawn at a lower resolution, so that a graphics card with 1 GB still can."""
+MOST_IN_SOFTWARE = 128**3
+_LEVELS = 64
+_NO_CLIP = ((0.0, 1.0),) * 3
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a volume is drawn in 3D. ``level`` is the value of the surface; ``clip`` shares shown along (z, y, x)."""
+
+    mode: str = "mip"
+    points: Points = DEFAULT
+    level: float | None = None
+    clip: tuple[tuple[float, float], ...] = _NO_CLIP
+    box: bool = True
+
+
+def shrunk(values: Array, step: int) -> Floats:
+    """Means of blocks of ``step`` voxels a side as 32-bit floats without NaN; a plane at a time, memory stays small."""
+    if step == 1:
+        return np.nan_to_num(np.asarray(values, np.float32))
+    shape = tuple(size // step for size in values.shape)
+    result = np.zeros(shape, np.float32)
+    for z in range(shape[0]):
+        slab = np.nan_to_num(np.asarray(values[z * step : (z + 1) * step], np.float32))
+        slab = slab[:, : shape[1] * step, : shape[2] * step]
+        result[z] = slab.reshape(step, shape[1], step, shape[2], step).mean(axis=(0, 2, 4))
+    return result
+
+
+def step_for(shape: tuple[int, ...], texture_limit: int, most_voxels: int) -> int:
+    """Smallest block size at which a volume fits a texture and the number of voxels."""
+    step = 1
+    while max(-(-size // step) for size in shape) > texture_limit or np.prod([s // step for s in shape]) > most_voxels:
+        step += 1
+    return step
+
+
+class Volume3D(QStackedWidget):
+    """Shows the model's volume in 3D. ``surface_wanted(values, level)`` asks for a mesh; ``ready`` when drawn."""
+
+    surface_wanted = Signal(object, float)
+    ready = Signal()
+
+    def __init__(self, model: TomoModel, theme: Theme, facts: Callable[[], GlFacts] = gl_facts) -> None:
+        super().__init__()
+        self.setObjectName("tomography.3d")
+        self.setAccessibleName("Volume in 3D")
+        self._model, self._theme, self._facts_of = model, theme, facts
+        self.facts: GlFacts | None = None
+        self.scene: Scene | None = None
+        self.look = Look()
+        self.drawn: Floats | None = None
+        self.notice_text = ""
+        self._contrast = Contrast()
+        self._volume: Volume | None = None
+        self._loading = False
+        self._background = Background()
+        self._surface_of: tuple[int, float] | None = None
+        self._arrange()
+        self._delay = QTimer(self, singleShot=True, interval=250)
+        self._delay.timeout.connect(self._ask_surface)
+        for signal in (model.current_changed, model.changed):
+            signal.connect(self.refresh)
+        theme.changed.connect(self._on_theme)
+
+    # -- what is shown
+
+    @property
+    def usable(self) -> bool:
+        """Whether 3D can be drawn here, as far as is known."""
+        return self.facts is None or not self.facts.problem
+
+    def set_look(self, look: Look) -> None:
+        """Draw in another way."""
+        before, self.look = self.look, look
+        if self.scene is None or self.drawn is None:
+            return
+        if look.mode != before.mode and look.mode != "surface":
+            self.scene.set_method(look.mode)
+        self.scene.show_volume(look.mode != "surface")
+        if look.points != before.points or look.mode != before.mode:
+            self._colour()
+        if look.clip != before.clip:
+            self.scene.set_clipping(look.clip)
+        if look.box != before.box:
+            self.scene.show_box(look.box)
+        if look.mode == "surface" and (look.level != before.level or before.mode != "surface"):
+            self._delay.start()
+
+    def set_contrast(self, contrast: Contrast) -> None:
+        """Draw with other limits or colours; those of the slices."""
+        self._contrast = contrast
+        self._colour()
+
+    def set_surface(self, values: object, vertices: Floats, faces: npt.NDArray[np.int32]) -> None:
+        """Show a mesh made of ``values`` (what :attr:`drawn` was when it was asked for)."""
+        if self.scene is not None and values is self.drawn and self.look.mode == "surface":
+            self.scene.set_surface(vertices, faces, QColor(self._theme.colours.accent))
+            self.scene.show_volume(False)
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """How often values occur from the low to the high limit."""
+        if self.drawn is None:
+            return np.zeros(1)
+        part = self.drawn.ravel()[:: max(1, self.drawn.size >> 19)]
+        return np.histogram(part, _LEVELS, (self._contrast.low, max(self._contrast.high, self._contrast.low + 1e-9)))[
+            0
+        ].astype(float)
+
+    def limits(self) -> tuple[float, float]:
+        """Limits of the contrast."""
+        return self._contrast.low, self._contrast.high
+
+    def level(self) -> float:
+        """Value of the surface; halfway between the limits until one is chosen."""
+        low, high = self.limits()
+        return low + 0.5 * (high - low) if self.look.level is None else self.look.level
+
+    def reset_camera(self) -> None:
+        """Look at the whole volume from the first direction."""
+        if self.scene is not None:
+            self.scene.reset_camera()
+
+    def picture(self) -> npt.NDArray[np.uint8] | None:
+        """What is drawn (y, x, rgba), if anything is."""
+        return None if self.scene is None or self.drawn is None else self.scene.picture()
+
+    def refresh(self) -> None:
+        """Show the volume of the model, once this is on screen."""
+        volume = self._model.volume()
+        if volume is None:
+            if self.scene is not None:
+                self.scene.clear()
+            self._volume = self.drawn = None
+            return
+        known = self._volume
+        same = known is not None and known.values is volume.values and known.pixel_size_nm == volume.pixel_size_nm
+        if same or not self.isVisible():
+            return
+        if not self._begin():
+            return
+        self._load(volume)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw what was missed while hidden."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self, self.refresh)
+
+    # -- inside
+
+    def _begin(self) -> bool:
+        """Look for OpenGL, then import VisPy in the background; whether there is a scene to draw in."""
+        if self.scene is not None:
+            return True
+        if self.facts is None:
+            self.facts = self._facts_of()
+            if self.facts.problem:
+                self._explain(self.facts.problem, self.facts.report)
+        if self.facts.problem or self._loading:
+            return False
+        self._loading = True
+        self._background.run(_import_scene, while_alive(self, self._make_scene), while_alive(self, self._failed))
+        return False
+
+    def _make_scene(self, scene_class: Any) -> None:
+        try:
+            self.scene = scene_class()
+        except Exception as problem:  # noqa: BLE001 - drivers fail in many ways; the slices must go on working
+            self._failed(problem)
+            return
+        self._loading = False
+        place = self._canvas_page.layout()
+        assert isinstance(place, QVBoxLayout)
+        place.insertWidget(0, self.scene.widget, 1)
+        self.scene.widget.setAccessibleName("Volume in 3D: drag turns, wheel zooms, Shift and drag pans")
+        self.scene.widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._on_theme()
+        self.refresh()
+
+    def _failed(self, problem: Exception) -> None:
+        report = "" if self.facts is None else self.facts.report
+        self._explain("The 3D view could not be started on this display. The slices work without it.",
+                      f"{report}\n{type(problem).__name__}: {problem}")  # fmt: skip
+        self.facts = GlFacts("failed", report)
+
+    def _load(self, volume: Volume) -> None:
+        """Shrink and copy in the background what is to be drawn."""
+        assert self.scene is not None
+        assert self.facts is not None
+        self._volume = volume
+        most = MOST_IN_SOFTWARE if self.facts.software else MOST_VOXELS
+        limit = self.scene.texture_limit()
+        step = step_for(volume.shape, limit, most)
+        self.notice_text = self._reason(volume, step, limit)
+        self.notice.setText(self.notice_text)
+        self.notice.setVisible(bool(self.notice_text))
+        self._background.run(
+            lambda: shrunk(volume.values, step), while_alive(self, lambda drawn: self._take(volume, drawn, step))
+        )
+
+    def _reason(self, volume: Volume, step: int, limit: int) -> str:
+        if step == 1:
+            return ""
+        shown = " × ".join(str(size // step) for size in reversed(volume.shape))
+        if max(volume.shape) > limit:
+            why = f"this graphics card takes at most {limit} voxels a side"
+        elif self.facts is not None and self.facts.software:
+            why = "there is no graphics card, so the processor draws it"
+        else:
+            why = "it is too large for the memory of most graphics cards"
+        return f"Drawn at 1/{step} of its resolution ({shown} voxels), since {why}."
+
+    def _take(self, volume: Volume, drawn: Floats, step: int) -> None:
+        if volume is not self._volume or self.scene is None:
+            return
+        self.drawn = drawn
+        sizes = volume.pixel_size_nm
+        scale = [float(size or 1.0) * step for size in (sizes if None not in sizes else (1.0,) * 3)]
+        self.scene.set_volume(drawn, scale, (drawn.shape[0], drawn.shape[1], drawn.shape[2]))
+        if self.look.mode != "surface":
+            self.scene.set_method(self.look.mode)
+        self.scene.set_clipping(self.look.clip)
+        self.scene.show_box(self.look.box)
+        self._colour()
+        self.size_line.setText(_box_text(volume))
+        if self.look.mode == "surface":
+            self._delay.start()
+        self.ready.emit()
+
+    def _ask_surface(self) -> None:
+        if self.drawn is not None and self.look.mode == "surface":
+            self.surface_wanted.emit(self.drawn, self.level())
+
+    def _colour(self) -> None:
+        if self.scene is None or self.drawn is None:
+            return
+        table = colour_table(self._contrast.colour_map, self._contrast.invert, _LEVELS).astype(np.float32) / 255
+        opacity = (
+            np.ones(_LEVELS) if self.look.mode == "mip" else opacity_at(self.look.points, np.linspace(0, 1, _LEVELS))
+        )
+        rgba = np.column_stack([table, opacity]).astype(np.float32)
+        self.scene.set_colours(rgba, self._contrast.low, self._contrast.high)
+
+    def _on_theme(self) -> None:
+        if self.scene is not None:
+            colours = self._theme.colours
+            self.scene.set_background(QColor(colours.base), QColor(colours.muted))
+
+    def _explain(self, text: str, report: str) -> None:
+        self.explanation.setText(text)
+        self._report = f"{text}\n{report}"
+        self.setCurrentWidget(self._explain_page)
+
+    def _arrange(self) -> None:
+        self.notice = WrappedLabel()
+        self.notice.setProperty("role", "small")
+        self.notice.setAccessibleName("About the resolution in 3D")
+        self.notice.hide()
+        self.size_line = QLabel()
+        self.size_line.setProperty("role", "small")
+        self.size_line.setAccessibleName("Size of the box")
+        self._canvas_page = QWidget()
+        page = QVBoxLayout(self._canvas_page)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(1)
+        page.addStretch(0)
+        page.addWidget(self.size_line)
+        page.addWidget(self.notice)
+        self.addWidget(self._canvas_page)
+        self._explain_page = QWidget()
+        words = QVBoxLayout(self._explain_page)
+        words.setContentsMargins(24, 24, 24, 24)
+        title = QLabel("3D cannot be shown here")
+        title.setProperty("role", "heading")
+        self.explanation = WrappedLabel()
+        self.explanation.setAccessibleName("Why 3D cannot be shown")
+        self.explanation.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        copy = QPushButton("Copy report")
+        copy.setToolTip("Copy what is known of the graphics of this computer, to send to a developer.")
+        copy.clicked.connect(lambda _checked: QGuiApplication.clipboard().setText(self._report))
+        self._report = ""
+        words.addStretch(1)
+        words.addWidget(title)
+        words.addWidget(self.explanation)
+        words.addWidget(copy, 0, Qt.AlignmentFlag.AlignLeft)
+        words.addStretch(2)
+        self.addWidget(self._explain_page)
+
+
+def with_clip(look: Look, axis: int, low: float, high: float) -> Look:
+    """A look that shows another part along an axis (0: z)."""
+    clip = tuple((low, high) if index == axis else limits for index, limits in enumerate(look.clip))
+    return replace(look, clip=clip)
+
+
+def _import_scene() -> Any:
+    """Read VisPy on the background's thread, where it keeps nobody waiting."""
+    from atomseg_app.gui.tomography.scene3d import Scene
+
+    return Scene
+
+
+def _box_text(volume: Volume) -> str:
+    sizes = volume.pixel_size_nm
+    if None in sizes:
+        return "Box: " + " × ".join(str(size) for size in reversed(volume.shape)) + " voxels (x × y × z)"
+    lengths = [length_text(count * float(size or 0), 4) for count, size in zip(volume.shape, sizes, strict=True)]
+    return "Box: " + " × ".join(reversed(lengths)) + " (x × y × z)"
