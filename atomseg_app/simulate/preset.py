@@ -8,8 +8,11 @@ from typing import Any
 Range = tuple[float, float]
 
 VERSION = 2
-"""Counts changes of what a seed and a preset give, but for rounding, which differs between devices, too. 2: afterglow and coma leave columns where the truth says, ``snr``
-counts the noise of lines and read-out, powers of Z up to 2.1."""
+"""Counts changes of what a seed and a preset give, but for rounding, which differs between devices, too.
+
+2: afterglow and coma leave columns where the truth says, ``snr`` counts the noise of lines and read-out, powers of Z up
+to 2.1.
+"""
 
 
 def told_version(version: str) -> str:
