@@ -19,6 +19,7 @@ from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
 from atomseg_app.commands.adapt import adapt
 from atomseg_app.commands.options import model_options
+from atomseg_app.commands.series_options import series_command, takes_series
 from atomseg_app.commands.simulate import simulate
 from atomseg_app.commands.train import train_app
 from atomseg_app.errors import UserError
@@ -56,7 +57,8 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_program)
     for operation in operations.all_operations().values():
-        app.command(operation.name, help=operation.description)(_operation_command(operation))
+        command = series_command(operation) if takes_series(operation) else _operation_command(operation)
+        app.command(operation.name, help=operation.description)(command)
     app.command("info")(_info)
     app.command("doctor")(_doctor)
     app.command("models")(_models)

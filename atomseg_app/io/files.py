@@ -22,12 +22,12 @@ import numpy as np
 from atomseg_app.data import Array, Data, Image, ImageSeries, Source, TiltSeries, Volume
 from atomseg_app.errors import FileError, NotAnImageError, UserError
 from atomseg_app.io.dataset import Dataset, DatasetInfo, Unreadable
-from atomseg_app.io.folder import natural
 from atomseg_app.io.formats import SUPPORTED, Format, is_zarr, recognise
 from atomseg_app.io.mapped import native
+from atomseg_app.io.patterns import natural, pattern_of
 from atomseg_app.operations import Report
 
-__all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", "read"]
+__all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", "read", "read_as_one"]
 
 _RAISED_BY_DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, OSError,
@@ -66,6 +66,18 @@ def read(path: str | os.PathLike[str], dataset: str | None = None, report: Repor
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
     return _data_object(path, chosen.info, form, values, _count_non_finite(values, report))
+
+
+def read_as_one(
+    paths: Sequence[str | os.PathLike[str]], dataset: str | None = None, report: Report | None = None
+) -> Data:
+    """:func:`read` of one file, folder or pattern such as ``tilt_*.tif``; several files are read as one series.
+
+    Raises UserError where no pattern stands for exactly the files given.
+    """
+    if len(paths) == 1:
+        return read(paths[0], dataset, report)
+    return read(pattern_of([Path(path) for path in paths]), dataset, report)
 
 
 def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -12,6 +12,7 @@ from atomseg_app.errors import FileError
 from atomseg_app.io.dataset import Dataset
 from atomseg_app.io.mrc import EXTENSIONS as MRC_EXTENSIONS
 from atomseg_app.io.mrc import is_mrc
+from atomseg_app.io.patterns import is_pattern
 
 HEAD_BYTES = 2056
 """How much of a file is looked at to tell its format."""
@@ -67,6 +68,8 @@ SUPPORTED: dict[str, str] = {extension: format_.title for format_ in FORMATS for
 
 _FOLDER = Format("folder of images", (), "folder:read_folder", lambda head, path: False)
 
+_PATTERN = Format("numbered images", (), "folder:read_pattern", lambda head, path: False)
+
 
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a Zarr store."""
@@ -78,6 +81,8 @@ def recognise(path: Path) -> Format:
     try:
         if path.is_dir():
             return next(f for f in FORMATS if ".zspy" in f.extensions) if is_zarr(path) else _FOLDER
+        if not path.is_file() and is_pattern(path):
+            return _PATTERN
         if not path.is_file():
             raise FileError(f"{path} does not exist." if not os.path.lexists(path) else f"{path} is no file.")
         with path.open("rb") as file:

@@ -20,7 +20,7 @@ from atomseg_app.io.atomic_write import atomic_open
 from atomseg_app.io.volume_parts import history_lines, slabs, stored_type
 from atomseg_app.operations import Report
 
-_MODES = {"int8": 0, "int16": 1, "uint16": 6, "float32": 2}
+MODES = {"int8": 0, "int16": 1, "uint16": 6, "float32": 2}
 _VOLUME, _STACK = 1, 0
 _LABEL_BYTES, _LABELS = 80, 10
 _MOST = 2**31 - 1
@@ -28,7 +28,7 @@ _MOST = 2**31 - 1
 
 def write_mrc(volume: Volume, path: str | Path, report: Report) -> None:
     """Write a volume with voxel size and its history as labels, whole or not at all. Raises FileError, UserError."""
-    dtype = stored_type(volume.values, tuple(_MODES), report, "MRC")
+    dtype = stored_type(volume.values, tuple(MODES), report, "MRC")
     with atomic_open(path) as stream:
         write_block(stream, volume.values, dtype, volume.pixel_size_nm, history_lines(volume), report, is_volume=True)
 
@@ -42,17 +42,24 @@ def write_block(
     report: Report,
     *,
     is_volume: bool,
+    extended: tuple[bytes, bytes] = (b"", b""),
 ) -> None:
-    """Header and values (section, y, x); the statistics are put into the header when all values have passed."""
+    """Header, extended header (its type of four letters, its content) and values (section, y, x).
+
+    The statistics are put into the header when all values have passed.
+    """
     if max(values.shape) > _MOST:
         raise UserError(f"MRC holds at most {_MOST} pixels along an axis, not {values.shape}.")
-    stream.write(b"\0" * 1024)
+    stream.write(b"\0" * 1024 + extended[1])
     statistics = _Statistics()
     for _, slab in slabs(values, dtype, report):
         statistics.add(slab)
         stream.write(slab.astype(dtype.newbyteorder("<"), copy=False).tobytes())
     stream.seek(0)
-    stream.write(_header(values.shape, dtype, sizes_nm, lines, statistics, is_volume=is_volume))
+    head = _header(values.shape, dtype, sizes_nm, lines, statistics, is_volume=is_volume)
+    struct.pack_into("<i", head, 92, len(extended[1]))
+    struct.pack_into("<4s", head, 104, extended[0])
+    stream.write(head)
 
 
 class _Statistics:
@@ -86,14 +93,14 @@ def _header(
     statistics: _Statistics,
     *,
     is_volume: bool,
-) -> bytes:
+) -> bytearray:
     nz, ny, nx = shape
     z, y, x = (None, *sizes_nm)[-3:]
     intervals = (nx, ny, nz if is_volume else 1)
     cell = [10 * size * count if size else 0.0 for size, count in zip((x, y, z), intervals, strict=True)]
     low, high, mean, rms = statistics.numbers()
     head = bytearray(1024)
-    struct.pack_into("<10i", head, 0, nx, ny, nz, _MODES[dtype.name], 0, 0, 0, *intervals)
+    struct.pack_into("<10i", head, 0, nx, ny, nz, MODES[dtype.name], 0, 0, 0, *intervals)
     struct.pack_into("<6f", head, 40, *cell, 90, 90, 90)
     struct.pack_into("<3i3f2i", head, 64, 1, 2, 3, low, high, mean, _VOLUME if is_volume else _STACK, 0)
     struct.pack_into("<i", head, 108, 20141)
@@ -103,4 +110,4 @@ def _header(
     for index, line in enumerate(labels):
         text = line.encode("ascii", "replace")[:_LABEL_BYTES].ljust(_LABEL_BYTES)
         head[224 + index * _LABEL_BYTES : 224 + (index + 1) * _LABEL_BYTES] = text
-    return bytes(head)
+    return head

@@ -40,6 +40,17 @@ def read_side_files(path: Path, views: int) -> Side:
     return Side(angles, mdoc.pixel_size_nm, mdoc.kV, name, tuple(note for note in notes if note and not angles))
 
 
+def list_in_folder(folder: Path, views: int) -> Side:
+    """Angles for ``views`` single images from the one .rawtlt or .tlt of their folder; none where there are several."""
+    lists = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".rawtlt", ".tlt"))
+    if len(lists) != 1:
+        return Side()
+    angles = _numbers(_text(lists[0]))
+    if len(angles) == views:
+        return Side(angles, name=lists[0].name)
+    return Side(notes=(_refused(lists[0].name, angles, views),))
+
+
 def _refused(name: str, angles: tuple[float, ...], views: int) -> str:
     """Why a list is not used; nothing is said of an .mdoc without angles."""
     if angles:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from atomseg_app.data import Array, Volume
+from atomseg_app.data import Array, ArrayData
 from atomseg_app.operations import Report
 
 SLAB_BYTES = 16 << 20
@@ -38,9 +38,9 @@ def slabs(values: Array, dtype: np.dtype[Any], report: Report) -> Iterator[tuple
         yield start, np.ascontiguousarray(values[start : start + step], dtype)
 
 
-def history_lines(volume: Volume) -> list[str]:
+def history_lines(item: ArrayData) -> list[str]:
     """One line a step: operation, then the parameters; for the labels of formats that have them."""
     return [
         f"{step.operation} " + " ".join(f"{name}={value}" for name, value in step.parameters.items())
-        for step in volume.history
+        for step in item.history
     ]

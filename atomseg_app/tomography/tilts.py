@@ -102,6 +102,20 @@ def with_angles(
     )
 
 
+def parse_views(text: str, views: int) -> tuple[int, ...]:
+    """Indices of views, counted from 0, of a text such as ``3,10-12``. Raises UserError naming what is none."""
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"{part or text!r} is no view; name views as 3,10-12, counted from 0.")
+        chosen = range(int(first), int(last or first) + 1)
+        if not chosen or chosen[-1] >= views:
+            raise UserError(f"{part} is no view of a series of {views}; the last is {views - 1}.")
+        found.update(chosen)
+    return tuple(sorted(found))
+
+
 def doubts(tilts: Sequence[float], name: str = "the list") -> list[str]:
     """What is odd about angles in degrees that can be used: some come twice, or they go up and down."""
     found = []
