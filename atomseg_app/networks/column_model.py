@@ -18,7 +18,7 @@ from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Out
 from atomseg_app.networks.column_settings import DEFAULT_STEPS, LASTING, NETWORKS, TrainColumns
 from atomseg_app.networks.column_training import ColumnCourse, column_seeds
 from atomseg_app.networks.columns import CHANNELS
-from atomseg_app.networks.store import save_model
+from atomseg_app.networks.store import load_model, save_model
 from atomseg_app.networks.training import Plan, train
 from atomseg_app.networks.training_log import convergence, read_log, validations
 from atomseg_app.networks.workers import Workers
@@ -71,7 +71,7 @@ def train_columns(
     preset = replace(PRESETS[settings.preset], size_px=settings.picture_px)
     report.log(f"{settings.name}: pictures of preset {settings.preset}, on {report.facts.device}")
     course = ColumnCourse(preset, settings.seed, device, rank=workers.rank, report=report)
-    module = new_network(settings.network, settings.seed).to(device)
+    module = _first_weights(settings).to(device)
     if workers.first:
         if not resume:
             folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,19 @@ def keep_columns(folder: Path, report: Report, *, shelf: Path | None = None) -> 
     model = save_model(shelf, module.eval(), _card(settings, folder))
     report.progress(1.0)
     return model
+
+
+def _first_weights(settings: TrainColumns) -> nn.Module:
+    """The network as training begins: random, or with a model's weights. UserError if that is of another kind."""
+    if settings.start_from is None:
+        return new_network(settings.network, settings.seed)
+    module, card = load_model(settings.start_from)
+    if card.architecture != Architecture(name=ARCHITECTURE, options=_plain_options(settings.network)):
+        raise UserError(
+            f"Training cannot start from {card.name!r}, which is not of the {settings.network} column network; "
+            "choose the network that it is of, or another model."
+        )
+    return module
 
 
 def new_network(network: str, seed: int) -> nn.Module:
@@ -169,6 +182,7 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
             held_out=() if preset.held_out else tuple(one.name for one in structures() if one.held_out),
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
+            adapted_from=settings.start_from,
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -33,6 +33,9 @@ class TrainColumns(Parameters):
     network: Literal["standard", "small"] = parameter(
         "standard", "The network that comes with the program, or a small one, faster and less able."
     )
+    start_from: str | None = parameter(
+        None, "Model whose weights it starts with, by name or card file, instead of random ones."
+    )
     batch: int = parameter(8, "Pictures a step, of each process.", ge=1, le=1024)
     picture_px: int = parameter(
         160,
@@ -61,5 +64,5 @@ class TrainColumns(Parameters):
         return self
 
 
-LASTING = ("preset", "network", "batch", "picture_px", "learning_rate", "seed")
+LASTING = ("preset", "network", "start_from", "batch", "picture_px", "learning_rate", "seed")
 """Settings that a run keeps when it is continued; the others may change."""

@@ -66,7 +66,7 @@ class Preset:
         return asdict(self)
 
 
-TRAINING = Preset("default", held_out=False)
+TRAINING = Preset("default", held_out=False, coarse=(0.4, 0.45, 0.15), dose=(2.0, 200.0))
 """What the bundled column network is trained on."""
 
 HARD_SET = Preset(

@@ -42,6 +42,21 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
+def test_training_starts_from_a_models_weights_and_the_card_says_so(tmp_path: Path) -> None:
+    first = train_columns(TINY, tmp_path / "first", Report())
+    still = TINY.model_copy(update={"start_from": str(first.card_path), "steps": 1, "learning_rate": 1e-12})
+    again = train_columns(still, tmp_path / "again", Report())
+    before, after_one = (load_model(model.card_path)[0].state_dict() for model in (first, again))
+    for name, weights in before.items():
+        if name.endswith(("num_batches_tracked", "running_mean", "running_var")):  # of the pictures seen
+            continue
+        torch.testing.assert_close(after_one[name], weights, atol=2e-3, rtol=2e-3)
+    assert again.card.training.adapted_from == str(first.card_path)
+    other = still.model_copy(update={"network": "standard"})
+    with pytest.raises(UserError, match="not of the standard column network"):
+        train_columns(other, tmp_path / "other", Report())
+
+
 def test_the_card_tells_what_happened(tmp_path: Path) -> None:
     model = train_columns(TINY, tmp_path, Report())
     card = read_card(model.card_path)
@@ -87,7 +102,7 @@ def test_a_run_is_continued_only_as_it_was_begun(tmp_path: Path) -> None:
         train_columns(TINY, tmp_path, after(2))
     assert run_folder.can_go_on(tmp_path)
     changes = {"network": "standard", "batch": 2, "picture_px": 80, "learning_rate": 0.5, "seed": 9}
-    assert {*changes, "preset"} == set(LASTING)
+    assert {*changes, "preset", "start_from"} == set(LASTING)
     for name, value in changes.items():
         with pytest.raises(UserError, match=rf"begun with {name.replace('_', ' ')} .*, not {value}"):
             train_columns(TINY.model_copy(update={name: value}), tmp_path, Report(), resume=True)
