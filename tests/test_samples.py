@@ -61,3 +61,29 @@ def test_silicon_dumbbells_are_136_pm_long():
     from atomseg_app.atoms.spacing import nearest_px
 
     assert np.median(nearest_px(truth)) * truth.pixel_size_nm[0] == pytest.approx(0.5431 / 4, abs=0.002)
+
+
+def test_tilt_series_conserves_mass_along_its_axis():
+    """Closed forms: the sum over a view is the same at every angle, and its truth puts the particle in the middle."""
+    from atomseg_app.simulate import tilt_sample
+
+    grid = np.arange(160) - 79.5
+    y, t = np.meshgrid(grid, grid, indexing="ij")
+    bodies = tilt_sample.particle(np.random.default_rng(1))
+    sums = [tilt_sample.projection(bodies, tilt, t, y).sum() for tilt in (-70.0, 0.0, 33.0)]
+    volume = sum(body.density * 4 / 3 * np.pi * np.prod(body.half_axes) for body in bodies)
+    np.testing.assert_allclose(sums, volume, rtol=2e-3)
+
+
+def test_tilt_series_is_bundled_with_its_angles_and_its_truth():
+    from atomseg_app.io.alignment_files import read_alignment
+    from atomseg_app.operations import Report
+    from atomseg_app.simulate import tilt_sample
+
+    series = files.read(bundled(f"{tilt_sample.NAME}.mrc"))
+    assert series.kind == "tilt-series"
+    assert series.tilt_deg == tilt_sample.TILT_DEG
+    assert series.pixel_size_nm == pytest.approx((tilt_sample.PIXEL_NM,) * 2)
+    truth = read_alignment(bundled(f"{tilt_sample.NAME}_alignment.csv"), len(series.values), Report())
+    assert truth == tilt_sample.tilt_series().alignment
+    np.testing.assert_array_equal(series.values, tilt_sample.tilt_series().values)

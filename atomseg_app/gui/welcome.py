@@ -20,13 +20,13 @@ class Sample:
 
 
 def samples() -> list[Sample]:
-    """Images in the samples folder that have a JSON file of the same name beside them, by title."""
+    """Files in the samples folder that a JSON file beside them describes, by its name."""
     found = []
     for card in sorted((places.resources_folder() / "samples").glob("*.json")):
         facts = json.loads(card.read_text("utf-8"))
-        images = [path for path in card.parent.glob(f"{card.stem}.*") if path != card]
-        if images and "title" in facts:
-            found.append(Sample(images[0], facts["title"], facts.get("description", "")))
+        image = card.parent / str(facts.get("file", ""))
+        if image.is_file() and "title" in facts:
+            found.append(Sample(image, facts["title"], facts.get("description", "")))
     return found
 
 

@@ -20,6 +20,7 @@ from atomseg_app.data import Columns, Source, column_table
 from atomseg_app.io.atomic_write import atomic_path, write_text
 from atomseg_app.io.tables import write_csv
 from atomseg_app.simulate.columns import Floats, TrueColumns, poisson, render
+from atomseg_app.simulate.tilt_sample import write_tilt_sample
 
 _GAIN, _OFFSET = 50.0, 300.0  # of the simulated detector: grey levels for one electron, and for none
 _TAIL_SHARE, _TAIL_WIDTH = 0.08, 3.0  # height and width of the probe's tail against its core
@@ -148,7 +149,7 @@ def make_image(sample: Sample, rng: np.random.Generator) -> tuple[npt.NDArray[np
 
 
 def write_samples(folder: Path) -> None:
-    """Write every sample: NAME.tif (16 bit, calibrated), NAME.json (title, description), NAME_truth.csv."""
+    """Write all images: NAME.tif (16 bit, calibrated), NAME.json (title, description), NAME_truth.csv; and a series."""
     for order, sample in enumerate((silicon(), gold_particle(), perovskite())):
         image, truth = make_image(sample, np.random.default_rng(2026 + order))
         with atomic_path(folder / f"{sample.name}.tif") as temporary:
@@ -161,6 +162,7 @@ def write_samples(folder: Path) -> None:
             "truth": f"{sample.name}_truth.csv", "licence": "CC0-1.0",
         }  # fmt: skip
         write_text(folder / f"{sample.name}.json", json.dumps(card, indent=2) + "\n")
+    write_tilt_sample(folder)
 
 
 if __name__ == "__main__":
