@@ -195,12 +195,27 @@ def _blockfile(path: Path) -> None:
     path.write_bytes(head.ljust(0x1010, b"\0") + patterns.tobytes())
 
 
+def _mat(path: Path) -> None:
+    """The series as MATLAB keeps it, first axis fastest: versions 5 (plain), 7 (packed) and 7.3 (HDF5)."""
+    from scipy.io import savemat
+
+    if "hdf5" not in path.name:
+        savemat(path, {"images": sample_series().transpose()}, do_compression="packed" in path.name)
+        return
+    import h5py
+
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("images", data=sample_series()).attrs["MATLAB_class"] = np.bytes_(b"int16")
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+
+
 SAMPLES: dict[str, Callable[[Path], None]] = {
     "image.dm3": _dm, "image.dm4": _dm, "stack.dm3": _dm_stack, "image_1.ser": _ser, "document.emi": _emi,
     "tilts.mrc": _mrc, "image.tif": _tiff(), "packed.tif": _tiff(compression="zlib"), "big.tif": _tiff(bigtiff=True),
     "tiled.tif": _tiff(tile=(16, 16), compression="zlib", predictor=True), "imagej.tif": _tiff(imagej=True),
     "image.png": _picture, "image.jpg": _picture, "image.bmp": _picture, "image.npy": _npy, "plain.npz": _npz,
     "packed.npz": _npz, "velox.emd": _velox, "berkeley.emd": _ncem, "signal.hspy": _hspy, "zipped.zspy": _zipped_zspy,
-    "signal.zspy": _zspy, "map.blo": _blockfile,
+    "signal.zspy": _zspy, "map.blo": _blockfile, "plain.mat": _mat, "packed.mat": _mat, "hdf5.mat": _mat,
 }  # fmt: skip
 """File name to the function that writes it."""

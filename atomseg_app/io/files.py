@@ -80,6 +80,15 @@ def read_as_one(
     return read(pattern_of([Path(path) for path in paths]), dataset, report)
 
 
+def read_angles(path: str | os.PathLike[str]) -> Array:
+    """Angles in degrees (n,), or Euler angles (n, 3), of a MATLAB file. Raises FileError in one sentence."""
+    from atomseg_app.io.matlab import angles_of
+
+    form = recognise(Path(path))
+    with _one_sentence(Path(path), form):
+        return angles_of(Path(path))
+
+
 def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Files to open, in order: folders give the files in and below them that can be opened, globs their matches.
 

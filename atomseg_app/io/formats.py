@@ -46,6 +46,11 @@ def _is_zip(head: bytes, path: Path) -> bool:
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
+def _is_mat(head: bytes, path: Path) -> bool:
+    """MATLAB's of versions 5 to 7; 7.3 is HDF5 behind the same text."""
+    return head[:7] == b"MATLAB " and head[126:128] in (b"IM", b"MI") and not _is_hdf5(head, path)
+
+
 FORMATS = (
     Format("DigitalMicrograph DM3", (".dm3",), "dm:read_dm", _begins(b"\0\0\0\x03")),
     Format("DigitalMicrograph DM4", (".dm4",), "dm:read_dm", _begins(b"\0\0\0\x04")),
@@ -60,6 +65,7 @@ FORMATS = (
     Format("HyperSpy Zarr (ZSPY)", (".zspy",), "zspy:read_zspy", lambda head, path: False),
     Format("blockfile (BLO)", (".blo",), "blockfile:read_blockfile", _begins(b"IMGBLO")),
     Format("BMP", (".bmp",), "images:read_bmp", _begins(b"BM")),
+    Format("MATLAB (MAT)", (".mat",), "matlab:read_mat", _is_mat),
     Format("MRC", MRC_EXTENSIONS, "mrc:read_mrc", is_mrc),
 )
 

@@ -30,12 +30,12 @@ def read_hdf5(path: Path) -> list[Dataset]:
     """Datasets of an HDF5 file by the convention that it follows. Raises Unreadable if it holds no array of images."""
     import h5py
 
-    from atomseg_app.io import hspy, ncem, nexus, velox
+    from atomseg_app.io import hspy, matlab, ncem, nexus, velox
 
     check_heaps(path)
     ObjectHeaders(path).check_root()
     with _opened(path) as file:
-        for convention in (velox, hspy, ncem, nexus):
+        for convention in (velox, hspy, ncem, nexus, matlab):
             found: list[Dataset] = convention.read_group(path, file)
             if found:
                 return found

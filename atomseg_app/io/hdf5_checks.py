@@ -31,8 +31,10 @@ def check_heaps(path: Path) -> None:
             (size,) = struct.unpack_from("<Q", content, start + 8)
             if 16 <= size <= len(content) - start and not _is_full(content, start + 16, start + size):
                 raise Unreadable("a heap of texts in it is damaged")
+        base = _base(content)
         for start in _find(content, b"HEAP\0\0\0\0", 32):
-            if not _free_blocks_end(content, *struct.unpack_from("<3Q", content, start + 8)):
+            size, free, address = struct.unpack_from("<3Q", content, start + 8)
+            if not _free_blocks_end(content, size, free, base + address):
                 raise Unreadable("a heap of names in it is damaged")
 
 
@@ -45,6 +47,12 @@ def _find(content: mmap.mmap, signature: bytes, length: int) -> Iterator[int]:
         while 0 <= at <= end - length:
             yield at
             at = content.find(signature, at + len(signature), high)
+
+
+def _base(content: mmap.mmap) -> int:
+    """Where the HDF5 part of a file begins, which all addresses count from."""
+    starts = (start for start in (0, 512, 1024, 2048) if content[start : start + 8] == _SIGNATURE)
+    return next(starts, 0)
 
 
 def _is_full(content: mmap.mmap, at: int, end: int) -> bool:
@@ -72,8 +80,7 @@ class ObjectHeaders:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        starts = (start for start in (0, 512, 1024, 2048) if self._content[start : start + 8] == _SIGNATURE)
-        self._base = next(starts, 0)
+        self._base = _base(self._content)
 
     def check_root(self) -> None:
         """Check the header of the root group; files with addresses of another width than 8 bytes are left alone."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.io.tilt_angles import MAX_BYTES, mdoc_angles
 
@@ -28,9 +31,16 @@ class _Line:
     fields: tuple[str, ...]
 
 
-def read_angle_file(path: str | Path) -> tuple[float, ...]:
-    """Angles in degrees of a .rawtlt, .tlt, .mdoc, text or CSV file. Raises FileError, UserError in one sentence."""
+def read_angle_file(path: str | Path) -> tuple[float, ...] | npt.NDArray[np.float64]:
+    """Angles in degrees of a .rawtlt, .tlt, .mdoc, text, CSV or MATLAB file; the last may have (views, 3) Euler angles.
+
+    Raises FileError, UserError in one sentence.
+    """
     path = Path(path)
+    if path.suffix.lower() == ".mat":
+        from atomseg_app.io.files import read_angles
+
+        return read_angles(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise FileError(f"{path.name} is larger than any list of angles; give the right file.")

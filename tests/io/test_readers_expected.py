@@ -60,7 +60,7 @@ def test_archives_with_their_own_names(name: str, data_folder: Path) -> None:
     assert tables
 
 
-@pytest.mark.parametrize("name", ["aet_Ta_film/angles.mat", "aet_aSi208/aSi_208atoms_GT.txt", "Au_NP.xyz"])
+@pytest.mark.parametrize("name", ["aet_aSi208/aSi_208atoms_GT.txt", "Au_NP.xyz"])
 def test_other_files_are_named_as_such(name: str, data_folder: Path) -> None:
     with pytest.raises(UserError, match=r"no format that can be opened|cannot be read as HDF5"):
         inspect(data_folder / "tomography" / name)

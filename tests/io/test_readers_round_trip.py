@@ -13,7 +13,7 @@ from atomseg_app.errors import NotAnImageError
 from atomseg_app.io.files import SUPPORTED, inspect, read
 from atomseg_app.operations import Report
 
-UNCALIBRATED = ("image.png", "image.jpg", "image.bmp", "image.npy")
+UNCALIBRATED = ("image.png", "image.jpg", "image.bmp", "image.npy", "plain.mat", "packed.mat", "hdf5.mat")
 TILTED = ("tilts.mrc", "plain.npz", "packed.npz", "berkeley.emd", "signal.hspy", "signal.zspy", "zipped.zspy")
 WITH_VOLTAGE = (
     "image.dm3",
@@ -77,7 +77,7 @@ def test_four_axes_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_uncompressed_files_are_mapped(tmp_path: Path) -> None:
     mapped = ("image.dm3", "image_1.ser", "tilts.mrc", "image.tif", "big.tif", "imagej.tif", "image.npy", "plain.npz",
-              "berkeley.emd")  # fmt: skip
+              "berkeley.emd", "plain.mat", "hdf5.mat")  # fmt: skip
     for name in mapped:
         SAMPLES[name](tmp_path / name)
         assert isinstance(read(tmp_path / name).values, np.memmap), name
