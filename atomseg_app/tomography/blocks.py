@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.tomography import kernels
-from atomseg_app.tomography.compiled import LANES
+from atomseg_app.tomography.compiled import LANE_COUNTS, lanes_dtype
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.threads import in_pieces
@@ -31,8 +31,8 @@ def ray_table(geometry: Geometry) -> npt.NDArray[Any]:
     """One record a view: where its rays run in a block.
 
     ``cos x + sin z + corner`` is the bin (with the border) that voxel (x, z) is seen in; ``sharp`` is 1 / c. A ray of
-    bin t takes ``steps`` steps of ``step`` elements from ``origin``, each of ``length`` voxels; at step k it is at
-    ``(t - zero) * per_bin - k * slope`` columns of ``across`` elements.
+    bin t takes ``steps`` steps of ``step`` pixels from ``origin``, each of ``length`` voxels; at step k it is at
+    ``(t - zero) * per_bin - k * slope`` columns of ``across`` pixels.
     """
     depth, _, width = geometry.volume_zyx
     tilt = np.deg2rad(geometry.tilt_deg)
@@ -41,7 +41,7 @@ def ray_table(geometry: Geometry) -> npt.NDArray[Any]:
     zero = (geometry.detector_yx[1] - 1) / 2 + geometry.t_shift_px - cos * (width - 1) / 2 - sin * (depth - 1) / 2
     steep = np.abs(sin) > np.abs(cos)
     across, along = np.where(steep, sin, cos), np.where(steep, cos, sin)
-    row, column = (width + 2 * PAD) * LANES, LANES
+    row, column = width + 2 * PAD, 1
     table["cos"], table["sin"], table["corner"] = cos, sin, zero + PAD
     table["sharp"] = table["length"] = 1 / np.abs(across)
     table["slope"], table["per_bin"], table["zero"] = along / across, 1 / across, zero
@@ -52,31 +52,50 @@ def ray_table(geometry: Geometry) -> npt.NDArray[Any]:
     return table
 
 
+_CACHE_LINE = 64
+
+
+def aligned(shape: tuple[int, ...]) -> Block:
+    """Zeros that begin on a cache line, so that no register is filled from two."""
+    size = int(np.prod(shape))
+    memory = np.zeros(size + _CACHE_LINE // 4, np.float32)
+    first = -memory.ctypes.data % _CACHE_LINE // 4
+    return memory[first : first + size].reshape(shape)
+
+
+def _as_pixels(block: Block) -> npt.NDArray[Any]:
+    """The pixels of a block in one row, each with all its slices."""
+    lanes = block.shape[-1]
+    return block.reshape(-1, lanes).view(lanes_dtype(lanes))[:, 0]
+
+
 class BlockProjector:
-    """Projection and back projection of blocks of ``LANES`` slices, all views or those of ``views``."""
+    """Projection and back projection of blocks of ``lanes`` slices, all views or those of ``views``."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
         self.rays = ray_table(geometry)
         self.every_view = np.arange(geometry.views)
         self._depth, self._slices, self._width = geometry.volume_zyx
+        self._bins = geometry.detector_yx[1]
         self._no_weight = np.zeros((1, 1), np.float32)
+        self.lanes = next((count for count in LANE_COUNTS if count >= self._slices), LANE_COUNTS[-1])
 
     @property
     def starts(self) -> range:
         """First slice of each block."""
-        return range(0, self._slices, LANES)
+        return range(0, self._slices, self.lanes)
 
     def image(self, value: float = 0.0) -> Block:
         """New block of an image, filled inside its border."""
-        block = np.zeros((self._depth + 2 * PAD, self._width + 2 * PAD, LANES), np.float32)
+        block = aligned((self._depth + 2 * PAD, self._width + 2 * PAD, self.lanes))
         if value:
             block[PAD:-PAD, PAD:-PAD] = value
         return block
 
     def sinogram(self, value: float = 0.0) -> Block:
         """New block of a sinogram, filled inside its border."""
-        block = np.zeros((self.geometry.views, self.geometry.detector_yx[1] + 2 * PAD, LANES), np.float32)
+        block = aligned((self.geometry.views, self._bins + 2 * PAD, self.lanes))
         if value:
             block[:, PAD:-PAD] = value
         return block
@@ -84,7 +103,12 @@ class BlockProjector:
     def forward(self, image: Block, sinogram: Block, views: npt.NDArray[np.int64] | None = None) -> None:
         """Write the projections of an image to the views of a sinogram."""
         chosen = self.every_view if views is None else views
-        in_pieces(lambda first, last: kernels.forward(image, self.rays, chosen, first, last, sinogram), len(chosen))
+        pixels, cells = _as_pixels(image), _as_pixels(sinogram)
+
+        def piece(first: int, last: int) -> None:
+            kernels.forward(pixels, self.rays, chosen, first, last, self._bins, cells)
+
+        in_pieces(piece, len(chosen))
 
     def back(
         self,
@@ -100,12 +124,27 @@ class BlockProjector:
         chosen = self.every_view if views is None else views
         factor = self._no_weight if weight is None else weight
         numbers = np.float32(step), np.float32(least)
-        in_pieces(
-            lambda first, last: kernels.back(
-                sinogram, self.rays, chosen, how, factor, *numbers, first, last, image
-            ),
-            self._depth,
-        )  # fmt: skip
+        pixels, cells = _as_pixels(image), _as_pixels(sinogram)
+
+        def piece(first: int, last: int) -> None:
+            row = _as_pixels(aligned((self._width, self.lanes)))
+            kernels.back(
+                cells, self.rays, chosen, how, factor, *numbers, first, last, self._width, self._bins, row, pixels
+            )
+
+        in_pieces(piece, self._depth)
+
+    def convolve(
+        self, sinogram: Block, response: npt.NDArray[np.float32], scales: npt.NDArray[np.float32],
+        views: npt.NDArray[np.int64], filtered: Block,
+    ) -> None:  # fmt: skip
+        """Filter views across the axis with a response (2 bins + 2,) centred at bins - 1, each times its scale."""
+        cells, results = _as_pixels(sinogram), _as_pixels(filtered)
+
+        def piece(first: int, last: int) -> None:
+            kernels.convolve(cells, response, scales, views, first, last, self._bins, results)
+
+        in_pieces(piece, len(views))
 
     def lengths(self, views: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
         """Length of every ray inside the volume (view, t) in voxels: the sums of the matrix's rows."""

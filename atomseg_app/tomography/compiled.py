@@ -1,6 +1,6 @@
 """Kernels compiled by numba: where they are cached, and vectors of neighbouring slices that stay in registers.
 
-numba's own loops reload their sums at every step. Here a sum over rows or views of ``LANES`` slices is one value of the
+numba's own loops reload their sums at every step. Here a sum over rows or views of 16 or 32 slices is one value of an
 LLVM vector type, so that the compiler keeps it in registers on every processor (AVX-512, AVX2, NEON).
 """
 
@@ -15,13 +15,14 @@ from atomseg_app import places
 os.environ.setdefault("NUMBA_CACHE_DIR", str(places.cache_folder() / "numba"))  # read when numba is imported
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-LANES = 32
-"""Slices that a kernel works on at once: two AVX-512 registers, enough to hide the reckoning of positions."""
+LANE_COUNTS = (16, 32)
+"""Slices that kernels work on at once: one or two AVX-512 registers, so that reckoning positions costs little."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -37,69 +38,81 @@ def _instruction(function: Callable[..., Any]) -> Any:
     return intrinsic(function)
 
 
+def lanes_dtype(count: int) -> np.dtype[Any]:
+    """Type of one pixel of ``count`` slices; arrays of it tell kernels at compile time how many there are."""
+    return np.dtype([("lanes", np.float32, (count,))])
+
+
 class Lanes(types.Type):
-    """numba type of ``LANES`` float32 in registers."""
+    """numba type of ``count`` float32 in registers."""
 
-    def __init__(self) -> None:
-        super().__init__(name=f"Lanes({LANES})")
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"Lanes({count})")
 
 
-_LANES = Lanes()
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+def _vector(lanes: Any) -> Any:
+    """LLVM's type of them."""
+    return ir.VectorType(ir.FloatType(), lanes.count)
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
-    """How LLVM holds it."""
+    """How LLVM holds them."""
 
-    def __init__(self, manager: Any, frontend_type: Any) -> None:
-        super().__init__(manager, frontend_type, _VECTOR)  # type: ignore[no-untyped-call]
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Pointer to the vector that begins at element ``index`` of a contiguous float32 array."""
-    proxy: Any = cgutils.create_struct_proxy(array_type)  # type: ignore[no-untyped-call]
-    data = proxy(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+    def __init__(self, manager: Any, lanes: Any) -> None:
+        super().__init__(manager, lanes, _vector(lanes))  # type: ignore[no-untyped-call]
 
 
-def _filled(builder: Any, number: Any) -> Any:
+def _lanes_of(pixels: Any) -> Lanes:
+    """Lanes of an array of :func:`lanes_dtype`."""
+    return Lanes(pixels.dtype.size // 4)
+
+
+def _pointer(context: Any, builder: Any, pixels_type: Any, pixels: Any, index: Any) -> Any:
+    """Pointer to the lanes of a pixel of a contiguous array."""
+    proxy: Any = cgutils.create_struct_proxy(pixels_type)  # type: ignore[no-untyped-call]
+    data = proxy(context, builder, value=pixels).data
+    return builder.bitcast(builder.gep(data, [index]), _vector(_lanes_of(pixels_type)).as_pointer())
+
+
+def _filled(builder: Any, number: Any, lanes: Any) -> Any:
     """Vector with a number in every lane."""
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    same = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), same)
+    nothing = ir.Constant(_vector(lanes), ir.Undefined)
+    one = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None))
 
 
 @_instruction
-def zeros(typing_context: Any) -> Any:
-    """Zero in every lane."""
+def zeros(typing_context: Any, pixels: Any) -> Any:
+    """Zero in every lane of what pixels have."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(_VECTOR, [0.0] * LANES)
+        return ir.Constant(_vector(signature.return_type), None)
 
-    return _LANES(), code
+    return _lanes_of(pixels)(pixels), code
 
 
 @_instruction
-def load(typing_context: Any, array: Any, index: Any) -> Any:
-    """The ``LANES`` elements from flat ``index`` of a contiguous float32 array."""
+def load(typing_context: Any, pixels: Any, index: Any) -> Any:
+    """Lanes of one pixel."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_pointer(context, builder, signature.args[0], *arguments), align=4)
 
-    return _LANES(array, types.int64), code
+    return _lanes_of(pixels)(pixels, types.int64), code
 
 
 @_instruction
-def store(typing_context: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """Write ``LANES`` elements from flat ``index`` of a contiguous float32 array."""
+def store(typing_context: Any, pixels: Any, index: Any, lanes: Any) -> Any:
+    """Write the lanes of one pixel."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_value, index_value, value = arguments
-        builder.store(value, _pointer(context, builder, signature.args[0], array_value, index_value), align=4)
+        pixels_value, index_value, value = arguments
+        builder.store(value, _pointer(context, builder, signature.args[0], pixels_value, index_value), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, _LANES), code
+    return types.void(pixels, types.int64, lanes), code
 
 
 @_instruction
@@ -108,10 +121,10 @@ def add_scaled(typing_context: Any, total: Any, factor: Any, lanes: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total_value, number, value = arguments
-        product = builder.fmul(_filled(builder, number), value, flags=("contract",))
+        product = builder.fmul(_filled(builder, number, signature.return_type), value, flags=("contract",))
         return builder.fadd(total_value, product, flags=("contract",))
 
-    return _LANES(_LANES, types.float32, _LANES), code
+    return total(total, types.float32, lanes), code
 
 
 @_instruction
@@ -121,7 +134,7 @@ def plus(typing_context: Any, one: Any, other: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fadd(*arguments)
 
-    return _LANES(_LANES, _LANES), code
+    return one(one, other), code
 
 
 @_instruction
@@ -131,7 +144,7 @@ def times(typing_context: Any, one: Any, other: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fmul(*arguments)
 
-    return _LANES(_LANES, _LANES), code
+    return one(one, other), code
 
 
 @_instruction
@@ -140,7 +153,7 @@ def at_least(typing_context: Any, lanes: Any, least: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, number = arguments
-        floor = _filled(builder, number)
+        floor = _filled(builder, number, signature.return_type)
         return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
 
-    return _LANES(_LANES, types.float32), code
+    return lanes(lanes, types.float32), code

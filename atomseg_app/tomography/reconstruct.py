@@ -12,7 +12,6 @@ from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.tomography.blocks import Block, BlockProjector
-from atomseg_app.tomography.compiled import LANES
 from atomseg_app.tomography.fbp import fbp
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.iterates import Algorithm, Problem
@@ -131,7 +130,7 @@ class _Watch:
 
     def image(self, start: int, block: Block) -> None:
         """Show the slice if it is in this block and was not shown a moment ago."""
-        if start <= self._slice < start + LANES and time.monotonic() - self._shown > _PREVIEW_S:
+        if start <= self._slice < start + block.shape[2] and time.monotonic() - self._shown > _PREVIEW_S:
             self._report.preview("slice", block[PAD:-PAD, PAD:-PAD, self._slice - start].copy())
             self._shown = time.monotonic()
 
