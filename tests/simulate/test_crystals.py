@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 from atomseg_app.errors import UserError
+from atomseg_app.places import resources_folder
 from atomseg_app.simulate.crystals import (
     Floats,
     Structure,
@@ -179,6 +181,19 @@ def test_names_and_contents_differ_and_every_structure_has_a_source() -> None:
     assert len({(one.symbol, one.cell, one.sites) for one in structures()}) == len(structures())
     for one in structures():
         assert re.search(r"\(\d{4}\)", one.citation), one.name
+
+
+def test_what_was_checked_is_said_in_the_readmes_words() -> None:
+    folder = resources_folder() / "crystals"
+    entries = json.loads((folder / "structures.json").read_text("utf-8"))["structures"]
+    checked = [entry["checked"] for entry in entries if "checked" in entry]
+    assert len(checked) >= 40
+    for told in checked:
+        parts = re.fullmatch(r"((?:citation|cell|sites)(?:, (?:cell|sites))*)( \(COD \d{7}\))?", told)
+        assert parts, told
+        assert all(f"`{part}`" in (folder / "README.md").read_text("utf-8") for part in parts[1].split(", "))
+    numbers = re.findall(r"COD (\d+)", " ".join(checked))
+    assert len(set(numbers)) == len(numbers), "a record belongs to one structure"
 
 
 def test_a_wrong_name_or_element_is_one_sentence() -> None:
