@@ -44,7 +44,11 @@ class Action:
 
 
 class ActionRegistry(QObject):
-    """Every action of the window. ``refused(title, error)`` tells of a :class:`UserError` raised by a callback."""
+    """Every action of the window. ``refused(title, error)`` tells of a :class:`UserError` raised by a callback.
+
+    Actions added while ``owner`` names a workspace can be used while that one is in ``front``, so that keys pressed in
+    one never change what another one shows.
+    """
 
     added = Signal(object)
     refused = Signal(str, object)
@@ -57,6 +61,9 @@ class ActionRegistry(QObject):
         self._actions: dict[str, Action] = {}
         self._qactions: dict[str, QAction] = {}
         self._titles: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self.owner = ""
+        self.front = ""
 
     def add(self, action: Action) -> QAction:
         """Register an action; an id is taken once."""
@@ -73,6 +80,7 @@ class ActionRegistry(QObject):
         qaction.triggered.connect(lambda checked: self._trigger(action, checked))
         self._actions[action.id] = action
         self._qactions[action.id] = qaction
+        self._owners[action.id] = self.owner
         self._apply_shortcut(action)
         self._refresh_one(action)
         self.added.emit(action)
@@ -145,7 +153,9 @@ class ActionRegistry(QObject):
 
     def _refresh_one(self, action: Action) -> None:
         qaction = self._qactions[action.id]
-        reason = action.why_disabled()
+        owner = self._owners[action.id]
+        elsewhere = owner and self.front and owner != self.front
+        reason = f"Show the tab {owner} first." if elsewhere else action.why_disabled()
         keys = qaction.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         tip = f"{action.tip} ({keys})" if keys else action.tip
         qaction.setEnabled(not reason)

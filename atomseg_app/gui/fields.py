@@ -18,6 +18,9 @@ from atomseg_app.errors import UserError
 CHOICE_TITLES = {
     "log": "Laplacian of Gaussian", "hough": "Circular Hough",
     "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
+    "mlem": "MLEM", "osem": "OSEM", "sirt": "SIRT", "os-sirt": "OS-SIRT", "sart": "SART", "cgls": "CGLS",
+    "fbp": "Filtered back projection", "wbp": "Weighted back projection", "dart": "DART", "tv": "Total variation",
+    "asd-pocs": "ASD-POCS", "fista-tv": "FISTA-TV", "resire": "RESIRE", "sirt-like": "SIRT-like",
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class ParameterForm(QWidget):
         self.setAccessibleName(f"Parameters of {model.__name__}")
         self._model = model
         self.fields: dict[str, Field] = {}
+        self._beside: dict[str, list[QWidget]] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -58,6 +59,11 @@ class ParameterForm(QWidget):
             quietly(self.fields[name], tuple(value) if isinstance(value, list) else value)
         self.changed.emit()
 
+    def show_field(self, name: str, shown: bool) -> None:
+        """Show or hide the row of a field; it keeps its value."""
+        for widget in (self.fields[name], *self._beside[name]):
+            widget.setVisible(shown)
+
     def reset(self) -> None:
         """Every field back to its default."""
         self.set_values({name: field.default for name, field in self.fields.items()})
@@ -77,10 +83,12 @@ class ParameterForm(QWidget):
         row = grid.rowCount()
         grid.addWidget(label, row, 0)
         grid.addWidget(field, row, 1)
+        self._beside[name] = [label]
         if unit:
             mark = QLabel(unit)
             mark.setProperty("role", "muted")
             grid.addWidget(mark, row, 2)
+            self._beside[name].append(mark)
         self.fields[name] = field
 
 

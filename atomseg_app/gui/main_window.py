@@ -82,7 +82,9 @@ class MainWindow(QMainWindow):
         self.tabifyDockWidget(self.jobs_dock, self.log_dock)
         self.context.actions.add_all(shell_actions(self))
         for tab in self.tabs.values():
+            self.context.actions.owner = tab.title
             tab.register_actions()
+        self.context.actions.owner = ""
         self.menus = Menus(self, self.context.actions)
         self._build_content()
         self.badges = StatusBadges(self.statusBar(), self.context.jobs, self.devices)
@@ -104,6 +106,7 @@ class MainWindow(QMainWindow):
         self.tab_bar.setCurrentIndex(names.index(name))
         self.stack.setCurrentWidget(self.tabs[name])
         self.context.settings.set(WORKSPACE, name)
+        self.context.actions.front = self.tabs[name].title
         self.context.actions.refresh()
 
     def current_tab(self) -> Tab:
@@ -286,6 +289,7 @@ class MainWindow(QMainWindow):
         wanted = context.settings.get(WORKSPACE)
         if wanted in self.tabs:
             self.tab_bar.setCurrentIndex(list(self.tabs).index(wanted))
+        context.actions.front = self.current_tab().title
 
     def _connect(self) -> None:
         context = self.context

@@ -59,7 +59,7 @@ def no_volume(tab: TomographyTab) -> str:
 
 
 def _runs(tab: TomographyTab) -> list[Action]:
-    shortcuts = {RECONSTRUCT: "F6", ALIGN: "F7"}
+    shortcuts = {RECONSTRUCT: "Ctrl+R", ALIGN: "Ctrl+G"}
     found = []
     for step in (RECONSTRUCT, ALIGN, PREPARE, QUALITY):
         for index, operation in enumerate(operations_of(step)):
@@ -84,16 +84,17 @@ def _angles(tab: TomographyTab) -> list[Action]:
         Action("tomography.apply_scheme", "Apply the scheme", tab.apply_scheme,
                "Give all views angles by the scheme of step 1.", _MENU, "", "mdi6.angle-acute",
                lambda: no_series(tab), section="angles"),
-        Action("tomography.paste_angles", "Paste a list of angles…", tab.paste_angles,
+        Action("tomography.paste_angles", "Paste a list of angles…", tab.editing.paste_angles,
                "Give all views angles from a list that you paste.", _MENU, "", "mdi6.clipboard-text-outline",
                lambda: no_series(tab), section="angles"),
-        Action("tomography.load_angles", "Load angles from a file…", tab.load_angles,
+        Action("tomography.load_angles", "Load angles from a file…", tab.editing.load_angles,
                "Give all views angles from a .rawtlt, .tlt, .mdoc, text or CSV file.", _MENU, "",
                "mdi6.file-import-outline", lambda: no_series(tab), section="angles"),
-        Action("tomography.exclude", "Exclude the chosen views", tab.toggle_excluded,
+        Action("tomography.exclude", "Exclude the chosen views",
+               lambda: tab.editing.toggle_excluded(tab.table.chosen()),
                "Leave the views that are chosen in the table out of everything, or use them again.", _MENU, "Alt+X",
                "mdi6.eye-off-outline", lambda: no_series(tab), section="angles"),
-        Action("tomography.detect_axis", "Suggest the axis", tab.detect_axis,
+        Action("tomography.detect_axis", "Suggest the axis", tab.editing.suggest_axis,
                "Look which direction of the tilt axis fits the images better; you decide.", _MENU, "",
                "mdi6.axis-arrow", lambda: no_angles(tab), section="angles"),
     ]  # fmt: skip
@@ -109,13 +110,13 @@ def _alignment(tab: TomographyTab) -> list[Action]:
                "Drag the view into place over its neighbour, or move it with the arrow keys.", _MENU, "Alt+S",
                "mdi6.cursor-move", lambda: no_series(tab), checkable=True,
                checked=lambda: tab.tool_name == "shift", section="alignment"),
-        Action("tomography.clear_alignment", "Clear", tab.clear_alignment,
+        Action("tomography.clear_alignment", "Clear", tab.editing.clear_alignment,
                "Forget the alignment of this series; can be undone.", _MENU, "", "mdi6.eraser",
                lambda: no_alignment(tab), section="alignment"),
-        Action("tomography.load_alignment", "Load…", tab.load_alignment,
+        Action("tomography.load_alignment", "Load…", tab.editing.load_alignment,
                "Take shifts and rotations from an IMOD .xf or a CSV file.", _MENU, "", "mdi6.tray-arrow-down",
                lambda: no_series(tab), section="alignment"),
-        Action("tomography.save_alignment", "Save alignment…", tab.save_alignment,
+        Action("tomography.save_alignment", "Save alignment…", tab.editing.save_alignment,
                "Write shifts and rotations as IMOD .xf or CSV.", "File/Export", "", "mdi6.tray-arrow-up",
                lambda: no_alignment(tab), section="tomography"),
     ]  # fmt: skip
@@ -158,7 +159,7 @@ def _view(tab: TomographyTab) -> list[Action]:
 def _volume(tab: TomographyTab) -> list[Action]:
     def switch(name: str, title: str, part: str, tip: str, icon: str, shortcut: str) -> Action:
         return Action(f"tomography.{name}", title, lambda _checked: tab.widen(part), tip, _MENU, shortcut, icon,
-                      lambda: no_volume(tab), checkable=True, checked=lambda: tab.part == part,
+                      lambda: no_volume(tab), checkable=True, checked=lambda: tab.part == part and not tab.comparing,
                       section="volume")  # fmt: skip
 
     return [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.gui.actions import ActionRegistry
-from atomseg_app.gui.sections import ActionButton, muted
+from atomseg_app.gui.sections import muted
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.curve_view import Curve, CurveView
 from atomseg_app.gui.tomography.model import TomoModel
@@ -34,8 +35,11 @@ class AlignPanel(QWidget):
         buttons = QGridLayout()
         buttons.setSpacing(6)
         for index, name in enumerate(("show_aligned", "tool_shift", "clear_alignment", "load_alignment")):
-            button = ActionButton(actions.qaction(f"tomography.{name}"))
-            button.setCheckable(actions.qaction(f"tomography.{name}").isCheckable())
+            button = QToolButton()
+            button.setDefaultAction(actions.qaction(f"tomography.{name}"))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setAccessibleName(actions.action(f"tomography.{name}").title)
             buttons.addWidget(button, index // 2, index % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

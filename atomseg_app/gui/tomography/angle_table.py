@@ -20,7 +20,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 THUMBNAIL_PX = 36
 USE, VIEW, ANGLE, SHIFT_X, SHIFT_Y, ROTATION = range(6)
-_TITLES = ("Use", "View", "Tilt / °", "Across / px", "Along / px", "Turn / °")
+_TITLES = ("Use", "View", "Tilt °", "Across px", "Along px", "Turn °")
 _TIPS = (
     "Whether the view is reconstructed from. Excluded views stay in the series.",
     "Number of the view, from 1, and its picture.",
@@ -191,6 +191,8 @@ class AngleTable(QTableView):
         self.selectionModel().currentRowChanged.connect(self._on_row)
         for signal in (model.current_changed, model.changed):
             signal.connect(self.rows.refresh)
+            signal.connect(self._show_columns)
+        self._show_columns()
         for signal in (model.current_changed, model.place_changed):
             signal.connect(self._follow)
 
@@ -198,6 +200,14 @@ class AngleTable(QTableView):
         """Views whose rows are selected; the one shown if none is."""
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
         return rows or ([self._model.view] if self._model.series() is not None else [])
+
+    def _show_columns(self) -> None:
+        """Shifts are shown once there are any."""
+        series = self._model.series()
+        aligned = series is not None and series.alignment is not None
+        turned = aligned and series is not None and any(alignment_of(series).rotation_deg)
+        for column, shown in ((SHIFT_X, aligned), (SHIFT_Y, aligned), (ROTATION, turned)):
+            self.setColumnHidden(column, not shown)
 
     def _on_row(self, index: QModelIndex) -> None:
         if index.isValid():

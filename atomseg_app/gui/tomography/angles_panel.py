@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from atomseg_app.data import TiltSeries
 from atomseg_app.errors import UserError
@@ -44,27 +44,20 @@ class AnglesPanel(QWidget):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(1, 1)
+        self.apply = ActionButton(actions["tomography.apply_scheme"])
         for row, (title, widget, unit) in enumerate((
             ("Scheme", self.scheme, ""), ("First angle", self.start, "°"), ("Step", self.step, "°"),
+            ("", self.apply, ""), ("", _pair(actions, "paste_angles", "Paste…", "load_angles", "Load…"), ""),
+            ("Tilt axis", self.axis, ""),
+            ("", _pair(actions, "detect_axis", "Suggest", "exclude", "Exclude"), ""),
+            ("Pixel size", self.pixel, "nm"),
         )):  # fmt: skip
             _add_row(grid, row, title, widget, unit)
-        below = QGridLayout()
-        below.setHorizontalSpacing(8)
-        below.setVerticalSpacing(6)
-        below.setColumnStretch(1, 1)
-        _add_row(below, 0, "Tilt axis", self.axis, "")
-        _add_row(below, 2, "Pixel size", self.pixel, "nm")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(self.state)
         layout.addLayout(grid)
-        self.apply = ActionButton(actions["tomography.apply_scheme"])
-        layout.addWidget(self.apply)
-        for name in ("tomography.paste_angles", "tomography.load_angles", "tomography.exclude"):
-            layout.addWidget(ActionButton(actions[name]))
-        below.addWidget(ActionButton(actions["tomography.detect_axis"]), 1, 1, 1, 2)
-        layout.addLayout(below)
         for signal in (model.current_changed, model.changed):
             signal.connect(self.refresh)
         self.refresh()
@@ -134,14 +127,26 @@ def _number(edit: QLineEdit, title: str) -> float:
 
 
 def _add_row(grid: QGridLayout, row: int, title: str, widget: QWidget, unit: str) -> None:
-    label = QLabel(title)
-    label.setBuddy(widget)
-    grid.addWidget(label, row, 0)
+    if title:
+        label = QLabel(title)
+        label.setBuddy(widget)
+        grid.addWidget(label, row, 0)
     grid.addWidget(widget, row, 1)
     if unit:
         mark = QLabel(unit)
         mark.setProperty("role", "muted")
         grid.addWidget(mark, row, 2)
+
+
+def _pair(actions: dict[str, QAction], first: str, first_text: str, second: str, second_text: str) -> QWidget:
+    """Two buttons beside each other."""
+    box = QWidget()
+    row = QHBoxLayout(box)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    for name, text in ((first, first_text), (second, second_text)):
+        row.addWidget(ActionButton(actions[f"tomography.{name}"], text=text), 1)
+    return box
 
 
 def _edit(name: str, tip: str, text: str) -> QLineEdit:

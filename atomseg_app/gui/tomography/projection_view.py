@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,8 @@ from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.gui.tomography.placing import axis_line, on_screen, to_aligned
 from atomseg_app.gui.view_geometry import ViewGeometry
 
+_ONE_STEP_S = 1.0
+"""Arrow keys pressed within this time of each other are one step to undo."""
 _AXIS, _ROW = QColor(255, 176, 0), QColor(100, 190, 255)
 
 
@@ -51,6 +54,8 @@ class ShiftTool(Tool):
         self._on_moved = on_moved
         self._from: Pointer | None = None
         self._drag: object = None
+        self._keys: object = None
+        self._key_s = 0.0
 
     def press(self, pointer: Pointer) -> None:
         """Take hold of the view."""
@@ -79,7 +84,10 @@ class ShiftTool(Tool):
         if step is None:
             return False
         size = 0.1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1.0
-        self._on_moved(step[0] * size, step[1] * size, "keys")
+        if time.monotonic() - self._key_s > _ONE_STEP_S:
+            self._keys = object()
+        self._key_s = time.monotonic()
+        self._on_moved(step[0] * size, step[1] * size, self._keys)
         return True
 
 

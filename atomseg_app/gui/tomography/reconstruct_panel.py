@@ -15,6 +15,11 @@ from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.operations import Operation
 
+_ONLY = {"filter": ("fbp", "wbp"), "relaxation": ("sirt", "os-sirt", "sart")}
+"""Fields that only some algorithms look at."""
+_NOT = {"iterations": ("fbp", "wbp"), "preview_slice": ("fbp", "wbp")}
+"""Fields that some algorithms do not look at."""
+
 
 class ReconstructPanel(QWidget):
     """Runs a reconstruction; shows the curves that it reports, and those of the volume that is shown."""
@@ -25,6 +30,7 @@ class ReconstructPanel(QWidget):
         super().__init__()
         self._model, self._computing = model, computing
         self.run = RunPanel("Reconstruct", operations, model, computing, actions, can_stop=True)
+        self.run.form_made.connect(self._on_form)
         self.plot = CurveView("Residual over iterations", "iteration", "residual")
         self.plot.setToolTip("How far the projections of the volume are from the views, after each iteration.")
         self.plot.hide()
@@ -47,6 +53,23 @@ class ReconstructPanel(QWidget):
                  if values.ndim == 1 and len(values) > 1]  # fmt: skip
         self.plot.set_curves(lines)
         self.plot.setVisible(bool(lines))
+
+    def _on_form(self, name: str) -> None:
+        """Show only what the algorithm that is chosen asks for."""
+        form = self.run.forms[name]
+
+        def follow() -> None:
+            algorithm = form.fields["algorithm"].value()
+            for field, algorithms in _ONLY.items():
+                if field in form.fields:
+                    form.show_field(field, algorithm in algorithms)
+            for field, algorithms in _NOT.items():
+                if field in form.fields:
+                    form.show_field(field, algorithm not in algorithms)
+
+        if "algorithm" in form.fields:
+            form.fields["algorithm"].changed.connect(follow)
+            follow()
 
     def _on_preview(self, operation: str, name: str, array: Array) -> None:
         if operation in self.run.operations and array.ndim == 1:

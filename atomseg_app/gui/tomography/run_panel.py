@@ -38,6 +38,7 @@ class RunPanel(QWidget):
     """Forms made from parameter models, each when it is first shown; Enter in one runs it. ``chosen`` tells which."""
 
     chosen = Signal(str)
+    form_made = Signal(str)
 
     def __init__(
         self, name: str, operations: Sequence[Operation], model: TomoModel, computing: Computing,
@@ -96,6 +97,7 @@ class RunPanel(QWidget):
             self.buttons[name] = ActionButton(self._actions.qaction(action_id(self.operations[name])), primary=True)
             self._inside.addWidget(form)
             self._inside.addWidget(self.buttons[name])
+            self.form_made.emit(name)
         return self.forms[name]
 
     def parameters(self, name: str) -> Parameters:

@@ -127,7 +127,7 @@ class Scene:
         """Look at the whole volume from the first direction."""
         z, y, x = (size * step for size, step in zip(self._shape, reversed(self._scale), strict=True))
         self._camera.center = (x / 2, -y / 2, -z / 2)
-        self._camera.scale_factor = 1.35 * max(x, y, z)
+        self._camera.scale_factor = 1.7 * max(x, y, z)
         self._camera.elevation, self._camera.azimuth = 20.0, 30.0
         self.canvas.update()
 

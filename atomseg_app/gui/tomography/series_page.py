@@ -59,9 +59,12 @@ class SeriesPage(QWidget):
     def show_preview(self, array: Any, title: str) -> None:
         """Show a slice (y, x) that a running reconstruction has got to."""
         first = not self._preview_box.isVisible()
+        series = self._model.series()
+        across = None if series is None else series.pixel_size_nm[1 if series.tilt_axis == "y" else 0]
+        size = (across, across)
         self._preview_box.show()
         self.preview_title.setText(title)
-        self.preview.set_image(Image(np.asarray(array, np.float32), (None, None)), keep_view=not first)
+        self.preview.set_image(Image(np.asarray(array, np.float32), size), keep_view=not first)
         self.preview.contrast_bar.set_auto()
 
     def end_preview(self) -> None:

@@ -27,7 +27,8 @@ def view_order(series: TiltSeries) -> npt.NDArray[np.intp]:
 def sinogram(series: TiltSeries, row: int, *, aligned: bool) -> npt.NDArray[np.float32]:
     """Sinogram (view, t) of a row in the order of :func:`view_order`; ``aligned`` moves each view across the axis.
 
-    Shifts along the axis take another row each; what turns the images is not drawn.
+    Shifts along the axis take another row each; what turns the images is not drawn. What no view has seen is as dark as
+    the darkest of what was.
     """
     order = view_order(series)
     alignment = alignment_of(series)
@@ -45,6 +46,9 @@ def sinogram(series: TiltSeries, row: int, *, aligned: bool) -> npt.NDArray[np.f
             continue
         shift = alignment.shift_x_px[view] + alignment.axis_offset_px
         result[line] = np.interp(places + shift, places, values, left=np.nan, right=np.nan)
+    unseen = np.isnan(result)
+    if aligned and unseen.any() and not unseen.all():
+        result[unseen] = np.nanmin(result)
     return result
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPen, QWheelEvent
+from PySide6.QtWidgets import QSizePolicy
 
 from atomseg_app.data import Array, Volume
 from atomseg_app.gui.alive import while_alive
@@ -74,7 +75,7 @@ class SlicePane(Canvas):
         self.setObjectName(f"tomography.slice.{plane.name.lower()}")
         self.setAccessibleName(f"{plane.name} slice")
         self.setAccessibleDescription("Page Up and Page Down show other slices; arrow keys pan, plus and minus zoom.")
-        self.setToolTip("")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.layer = ImageLayer()
         self.layer.changed.connect(self.update)
         self.layer.ready.connect(self.update)
@@ -111,7 +112,7 @@ class SlicePane(Canvas):
         if index != self.index:
             self.index = index
             if self.volume.values.nbytes <= AT_ONCE_BYTES:
-                self.layer.set_values(self.plane.of(self.volume.values, index))
+                self.layer.set_values(self.slice_of(self.volume, index))
             else:
                 self._want(index)
         self.update()
@@ -145,6 +146,16 @@ class SlicePane(Canvas):
         if values is None or not (0 <= row < values.shape[0] and 0 <= column < values.shape[1]):
             return None
         return float(values[row, column])
+
+    def slice_of(self, volume: Volume, index: int) -> Array:
+        """Slice (down, across) that is shown of a volume."""
+        return self.plane.of(volume.values, index)
+
+    def set_plane(self, plane: Plane) -> None:
+        """Cut in another direction."""
+        self.plane = plane
+        self.setAccessibleName(f"{plane.name} slice")
+        self.show_volume(self.volume)
 
     def _want(self, index: int) -> None:
         self._wanted = index

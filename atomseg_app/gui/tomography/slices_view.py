@@ -25,6 +25,7 @@ from atomseg_app.gui.tomography.slice_pane import AT_ONCE_BYTES, AXES, PLANES, X
 from atomseg_app.gui.value_text import value_text
 
 _SAMPLES = 1 << 19
+_NOTHING = 1e-4  # of the range of values: a limit this small is zero
 
 
 def sample_of(values: Array) -> npt.NDArray[np.float32]:
@@ -122,6 +123,7 @@ class SlicesView(QWidget):
                 return
             self.contrast_bar.set_sample(sample)
             low, high = self.contrast_bar.automatic()
+            low = 0.0 if abs(low) < _NOTHING * (high - low) else low
             self.set_contrast(replace(self.contrast, low=low, high=high))
 
         self._volume = volume
@@ -222,7 +224,9 @@ class SlicesView(QWidget):
             box.setAccessibleName(f"Position of the cross-hair along {AXES[axis]}")
             box.setToolTip(f"Position of the cross-hair along {AXES[axis]} in voxels, from 0.")
             box.valueChanged.connect(partial(self._on_box, axis))
-            bar.addWidget(QLabel(AXES[axis]))
+            name = QLabel(AXES[axis])
+            name.setContentsMargins(8, 0, 0, 0)
+            bar.addWidget(name)
             bar.addWidget(box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from atomseg_app import places
 from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
-from atomseg_app.errors import UserError
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast_bar import ContrastBar
 from atomseg_app.gui.tab import Tab, TourStep
 from atomseg_app.gui.tomography import edits, saved_state
 from atomseg_app.gui.tomography.actions import tomography_actions
 from atomseg_app.gui.tomography.angle_table import AngleTable
+from atomseg_app.gui.tomography.compare_view import CompareView
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.data_list import DataList
 from atomseg_app.gui.tomography.empty_page import EmptyPage
-from atomseg_app.gui.tomography.model import Entry, TomoModel, as_series, with_data
-from atomseg_app.gui.tomography.paste_dialog import PasteDialog
-from atomseg_app.gui.tomography.placing import moved_on_detector
+from atomseg_app.gui.tomography.model import Entry, TomoModel, as_series
 from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
 from atomseg_app.gui.tomography.saving import Saver
+from atomseg_app.gui.tomography.series_editing import SeriesEditing
 from atomseg_app.gui.tomography.series_page import SeriesPage
+from atomseg_app.gui.tomography.showing import Showing
 from atomseg_app.gui.tomography.slices_view import SlicesView
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT
 from atomseg_app.gui.tomography.steps import Steps
 from atomseg_app.gui.tomography.volume3d import Volume3D
-from atomseg_app.io.alignment_files import read_alignment, write_alignment
 from atomseg_app.jobs.tasks import Task, TaskResult
-from atomseg_app.operations import Operation, Report
-from atomseg_app.tomography.angle_lists import read_angle_file
-from atomseg_app.tomography.tilts import with_angles
+from atomseg_app.operations import Operation
 
 _STRIP = (
     ("tomography.show_aligned", "tomography.tool_shift"),
@@ -45,7 +42,7 @@ _STRIP = (
     ("tomography.fit", "tomography.zoom_in", "tomography.zoom_out"),
     ("tomography.save_volume", "tomography.export_slice"),
 )
-SAMPLE = "simulated_tilt_series.mrc"
+SAMPLE = "porous_particle_tilts.mrc"
 
 
 class TomographyTab(Tab):
@@ -59,19 +56,31 @@ class TomographyTab(Tab):
         self.model = TomoModel()
         self.computing = Computing(context, self.model)
         self.saver = Saver(context, self.computing, self)
+        self.showing = Showing(self)
+        self.editing = SeriesEditing(context, self.model, self.saver, self)
         self.aligned = False
-        self.comparing = self.smooth = False
+        self.comparing = self.smooth = self._built = False
         self.part = ""
         self.tool_name = "look"
 
     # -- the window's side
 
     def register_actions(self) -> None:
-        """Register the actions, then build what is made of them."""
+        """Register the actions; what is made of them is built when it is first needed."""
         self.context.actions.add_all(tomography_actions(self))
-        self._build()
-        self._connect()
-        self._on_current()
+
+    def build(self) -> None:
+        """Build views and steps, once: a window that shows another tab need not wait for them."""
+        if not self._built:
+            self._built = True
+            self._build()
+            self._connect()
+            self._on_current()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Be there in time."""
+        self.build()
+        super().showEvent(event)
 
     def accepts(self, item: Data) -> bool:
         """Series of images, and volumes."""
@@ -83,6 +92,7 @@ class TomographyTab(Tab):
 
     def add_item(self, item: Data) -> None:
         """Show one more series or volume."""
+        self.build()
         if isinstance(item, Volume):
             self.model.add(Entry(item))
         elif isinstance(item, ImageSeries):
@@ -102,10 +112,12 @@ class TomographyTab(Tab):
 
     def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
         """Inverse of :meth:`save_state`."""
+        self.build()
         saved_state.restore_model(self.model, state, items)
 
     def tour(self) -> list[TourStep]:
         """From the series to the volume."""
+        self.build()
         steps = self.steps
         return [
             TourStep(self.data_list, "Your data", "Series and volumes that are open. Drop more files anywhere."),
@@ -122,42 +134,7 @@ class TomographyTab(Tab):
     def apply_scheme(self) -> None:
         """Angles by the scheme of step 1."""
         self.steps.angles_section.unfold()
-        self._give_angles(self.steps.angles.angles(), f"{self.steps.angles.scheme.currentText().lower()}")
-
-    def paste_angles(self) -> None:
-        """Angles from a list that the user pastes."""
-        series = self._series()
-        known = "\n".join(f"{angle:g}" for angle in series.tilt_deg if np.isfinite(angle))
-        dialog = PasteDialog(self, len(series.values), known)
-        accepted, angles = dialog.exec() == PasteDialog.DialogCode.Accepted, dialog.angles
-        dialog.deleteLater()
-        if accepted:
-            self._give_angles(angles, "the pasted list")
-
-    def load_angles(self) -> None:
-        """Angles from a file."""
-        folder = str(Path(self._series().source.path or ".").parent)
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "Angles from a file", folder, "Angles (*.rawtlt *.tlt *.mdoc *.txt *.csv *.dat);;All files (*)"
-        )
-        if chosen:
-            self.read_angles(Path(chosen))
-
-    def read_angles(self, path: Path) -> None:
-        """Give all views the angles of a file. Raises UserError."""
-        self._give_angles(read_angle_file(path), path.name)
-
-    def toggle_excluded(self) -> None:
-        """Exclude the views chosen in the table, or use them again if all of them are excluded."""
-        series, views = self._series(), self.table.chosen()
-        again = set(views) <= set(series.excluded)
-        count = f"{len(views)} views" if len(views) > 1 else f"view {views[0] + 1}"
-        self._change(f"{'Use' if again else 'Exclude'} {count}", edits.with_used(series, views, used=again))
-
-    def detect_axis(self) -> None:
-        """Say which direction of the axis fits the images better; the user decides."""
-        series = self._series()
-        self._suggest_axis(series)
+        self.editing.give_angles(self.steps.angles.angles(), f"{self.steps.angles.scheme.currentText().lower()}")
 
     # -- step 3: alignment
 
@@ -173,46 +150,11 @@ class TomographyTab(Tab):
         if on:
             self.show_aligned(True)
         projection = self.series_page.projection
-        tool = ShiftTool(self._on_moved) if on else RowTool(self.model)
+        tool = ShiftTool(self.editing.move_view) if on else RowTool(self.model)
         projection.canvas.set_tool(tool)
         projection.detail.setText(tool.hint)
         projection.canvas.setFocus()
         self.context.actions.refresh()
-
-    def clear_alignment(self) -> None:
-        """Forget the alignment."""
-        self._change("Clear alignment", edits.with_alignment(self._series(), None))
-
-    def load_alignment(self) -> None:
-        """Alignment from a file."""
-        folder = str(Path(self._series().source.path or ".").parent)
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "Alignment from a file", folder, "Alignments (*.xf *.csv);;All files (*)"
-        )
-        if chosen:
-            self.read_alignment(Path(chosen))
-
-    def read_alignment(self, path: Path) -> None:
-        """Take an alignment from a file. Raises UserError."""
-        series = self._series()
-        report = Report(on_log=lambda _level, text: self.context.notify.info(text))
-        alignment = read_alignment(path, len(series.values), report, series.tilt_axis)
-        self._change("Load alignment", edits.with_alignment(series, alignment))
-        self.show_aligned(True)
-
-    def save_alignment(self) -> None:
-        """Alignment to a file."""
-        entry = self.model.entry
-        if entry is None:
-            return
-        place = str(self.saver.place(entry, "_alignment.csv"))
-        chosen, kind = QFileDialog.getSaveFileName(self, "Save alignment", place, "CSV (*.csv);;IMOD (*.xf)")
-        if chosen:
-            path = Path(chosen)
-            if path.suffix.lower() not in (".csv", ".xf"):
-                path = path.with_name(path.name + (".xf" if "xf" in kind else ".csv"))
-            write_alignment(path, self._series())
-            self.saver.remember(path)
 
     # -- running
 
@@ -234,14 +176,14 @@ class TomographyTab(Tab):
     def fit(self) -> None:
         """The whole picture."""
         if self.model.volume() is not None:
-            self.slices.fit()
+            (self.compare_view if self.comparing else self.slices).fit()
         else:
             self.series_page.projection.canvas.fit()
 
     def zoom(self, factor: float) -> None:
         """Closer or farther."""
         if self.model.volume() is not None:
-            self.slices.zoom(factor)
+            (self.compare_view if self.comparing else self.slices).zoom(factor)
         else:
             self.series_page.projection.canvas.zoom(factor)
 
@@ -280,11 +222,15 @@ class TomographyTab(Tab):
 
     def why_no_comparison(self) -> str:
         """Why no other volume can be compared with this one."""
+        if self.comparing or self.compare_view.choices():
+            return ""
         return "Reconstruct or open a second volume of the same size."
 
     def compare(self, on: bool) -> None:
         """Show another volume beside this one."""
         self.comparing = on
+        self._on_current()
+        self.context.actions.refresh()
 
     # -- output
 
@@ -296,9 +242,11 @@ class TomographyTab(Tab):
 
     def save_picture(self) -> None:
         """Write what is shown as a picture."""
+        self.showing.ask_picture()
 
     def save_movie(self) -> None:
         """Write views or slices as a movie."""
+        self.showing.ask_movie()
 
     def open_sample(self) -> None:
         """Open the bundled series."""
@@ -308,64 +256,6 @@ class TomographyTab(Tab):
             window.open_paths([str(path)])
 
     # -- inside
-
-    def _series(self) -> TiltSeries:
-        series = self.model.series()
-        if series is None:
-            raise UserError("No tilt series is shown; open one first.")
-        return series
-
-    def _change(self, text: str, data: TiltSeries, drag: object = None) -> None:
-        entry = self.model.entry
-        if entry is not None and data is not entry.data:
-            command = edits.ChangeEntry(self.model, self.model.current_id, text, with_data(entry, data), drag)
-            self.context.undo.push(command)
-
-    def _refusing(self, title: str, act: Any, *arguments: Any) -> None:
-        """Do something; what is refused is told in a sentence, and the old value is shown again."""
-        try:
-            act(*arguments)
-        except UserError as problem:
-            self.context.notify.error(title, problem)
-            self.model.changed.emit()
-
-    def _give_angles(self, angles: tuple[float, ...], name: str) -> None:
-        series = with_angles(
-            self._series(), angles, Report(on_log=lambda _, text: self.context.notify.info(text)), name
-        )
-        self._change("Give angles", series)
-
-    def _edit_angle(self, view: int, angle: float) -> None:
-        self._change(f"Angle of view {view + 1}", edits.with_angles(self._series(), {view: angle}))
-
-    def _edit_used(self, view: int, used: bool) -> None:
-        text = f"{'Use' if used else 'Exclude'} view {view + 1}"
-        self._change(text, edits.with_used(self._series(), [view], used=used))
-
-    def _edit_shift(self, view: int, name: str, value: float) -> None:
-        self._change(f"Shift of view {view + 1}", edits.with_shift(self._series(), view, name, value))
-
-    def _edit_axis(self, axis: str) -> None:
-        self._change("Tilt axis", edits.with_axis(self._series(), cast(Literal["x", "y"], axis)))
-
-    def _edit_pixel(self, size_nm: float) -> None:
-        series = self._series()
-        self._change("Pixel size", series.with_pixel_size(size_nm))
-
-    def _on_moved(self, dx_px: float, dy_px: float, drag: object) -> None:
-        series, view = self._series(), self.model.view
-        across, along = moved_on_detector(series, view, dx_px, dy_px)
-        key = ("shift", view, drag)
-        self._change(f"Shift view {view + 1}", edits.shifted(series, view, across, along), key)
-
-    def _suggest_axis(self, series: TiltSeries) -> None:
-        from atomseg_app.gui.tomography.axis_guess import guess_axis
-
-        axis, text = guess_axis(series)
-        if axis is None or axis == series.tilt_axis:
-            self.context.notify.info(text)
-        else:
-            self.context.notify.warn(text, "Switch the axis", partial(self._edit_axis, axis))
 
     def _panel(self, step: str) -> Any:
         steps = self.steps
@@ -386,9 +276,10 @@ class TomographyTab(Tab):
         self.series_page = SeriesPage(self.model, theme)
         self.volume3d = Volume3D(self.model, theme)
         self.slices = SlicesView(self.model, theme, self.volume3d)
+        self.compare_view = CompareView(self.model, theme)
         self.empty = EmptyPage(theme, actions.qaction("file.open"), actions.qaction("tomography.sample"))
         self.pages = QStackedWidget()
-        for page in (self.empty, self.series_page, self.slices):
+        for page in (self.empty, self.series_page, self.slices, self.compare_view):
             self.pages.addWidget(page)
         self.strip = self._make_strip()
         self.middle = QWidget()
@@ -431,24 +322,30 @@ class TomographyTab(Tab):
         model.current_changed.connect(self._on_current)
         for signal in (model.current_changed, model.changed, model.entries_changed, self.computing.changed):
             signal.connect(self.context.actions.refresh)
-        rows.angle_edited.connect(partial(self._refusing, "Angle", self._edit_angle))
-        rows.used_edited.connect(partial(self._refusing, "Views", self._edit_used))
-        rows.shift_edited.connect(partial(self._refusing, "Shift", self._edit_shift))
+        rows.angle_edited.connect(partial(self.editing.refusing, "Angle", self.editing.set_angle))
+        rows.used_edited.connect(partial(self.editing.refusing, "Views", self.editing.set_used))
+        rows.shift_edited.connect(partial(self.editing.refusing, "Shift", self.editing.set_shift))
         rows.refused.connect(partial(self.context.notify.error, "Angle"))
-        angles.axis_chosen.connect(self._edit_axis)
-        angles.pixel_given.connect(self._edit_pixel)
+        angles.axis_chosen.connect(self.editing.set_axis)
+        angles.pixel_given.connect(self.editing.set_pixel_size)
         angles.refused.connect(partial(self.context.notify.error, "Pixel size"))
         self.computing.previewed.connect(self._on_preview)
         self.computing.changed.connect(self._on_jobs)
         self.computing.finished.connect(self._on_finished)
         self.slices.contrast_changed.connect(self.volume3d.set_contrast)
+        self.slices.contrast_changed.connect(self.compare_view.set_contrast)
         self.slices.widened.connect(self._on_widened)
         self.volume3d.surface_wanted.connect(self._make_surface)
 
     def _on_current(self) -> None:
         """Show the page of what is shown."""
         series, volume = self.model.series(), self.model.volume()
-        page = self.series_page if series is not None else self.slices if volume is not None else self.empty
+        page: QWidget = self.empty
+        if series is not None:
+            page = self.series_page
+        elif volume is not None:
+            self.comparing = self.comparing and bool(self.compare_view.choices())
+            page = self.compare_view if self.comparing else self.slices
         self.pages.setCurrentWidget(page)
         self.strip.setVisible(page is not self.empty)
         self.table.setVisible(series is not None)
@@ -457,6 +354,7 @@ class TomographyTab(Tab):
 
     def _on_widened(self, part: str) -> None:
         self.part = part
+        self.compare(False)
         self.context.actions.refresh()
 
     def _on_preview(self, operation: str, name: str, array: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from atomseg_app.data import Array, Volume
 from atomseg_app.gui.alive import while_alive
@@ -32,6 +32,8 @@ MOST_VOXELS = 512**3
 MOST_IN_SOFTWARE = 128**3
 _LEVELS = 64
 _NO_CLIP = ((0.0, 1.0),) * 3
+_GROUND, _LINES, _SURFACE = "#0d1015", "#8d99ab", "#b9c8de"
+"""Colours behind and round a volume, in every look: bright grey levels need a dark ground, as in the slices."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -78,6 +80,7 @@ class Volume3D(QStackedWidget):
         super().__init__()
         self.setObjectName("tomography.3d")
         self.setAccessibleName("Volume in 3D")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._model, self._theme, self._facts_of = model, theme, facts
         self.facts: GlFacts | None = None
         self.scene: Scene | None = None
@@ -128,7 +131,7 @@ class Volume3D(QStackedWidget):
     def set_surface(self, values: object, vertices: Floats, faces: npt.NDArray[np.int32]) -> None:
         """Show a mesh made of ``values`` (what :attr:`drawn` was when it was asked for)."""
         if self.scene is not None and values is self.drawn and self.look.mode == "surface":
-            self.scene.set_surface(vertices, faces, QColor(self._theme.colours.accent))
+            self.scene.set_surface(vertices, faces, QColor(_SURFACE))
             self.scene.show_volume(False)
 
     def counts(self) -> npt.NDArray[np.float64]:
@@ -205,6 +208,8 @@ class Volume3D(QStackedWidget):
         place = self._canvas_page.layout()
         assert isinstance(place, QVBoxLayout)
         place.insertWidget(0, self.scene.widget, 1)
+        self.scene.widget.setMinimumSize(80, 80)
+        self.scene.widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.scene.widget.setAccessibleName("Volume in 3D: drag turns, wheel zooms, Shift and drag pans")
         self.scene.widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._on_theme()
@@ -268,16 +273,15 @@ class Volume3D(QStackedWidget):
         if self.scene is None or self.drawn is None:
             return
         table = colour_table(self._contrast.colour_map, self._contrast.invert, _LEVELS).astype(np.float32) / 255
-        opacity = (
-            np.ones(_LEVELS) if self.look.mode == "mip" else opacity_at(self.look.points, np.linspace(0, 1, _LEVELS))
-        )
+        places = np.linspace(0, 1, _LEVELS)
+        # The box behind is seen through what is dark in a maximum projection.
+        opacity = np.clip(3 * places, 0, 1) if self.look.mode == "mip" else opacity_at(self.look.points, places)
         rgba = np.column_stack([table, opacity]).astype(np.float32)
         self.scene.set_colours(rgba, self._contrast.low, self._contrast.high)
 
     def _on_theme(self) -> None:
         if self.scene is not None:
-            colours = self._theme.colours
-            self.scene.set_background(QColor(colours.base), QColor(colours.muted))
+            self.scene.set_background(QColor(_GROUND), QColor(_LINES))
 
     def _explain(self, text: str, report: str) -> None:
         self.explanation.setText(text)
