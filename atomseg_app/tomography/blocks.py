@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -182,7 +181,20 @@ class BlockProjector:
         inside = block[PAD:-PAD, PAD:-PAD]
         in_pieces(lambda first, last: kernels.separate(inside, first_slice, first, last, volume), self._depth)
 
-    def blocks(self, volume: npt.NDArray[np.float32]) -> Iterator[tuple[int, Block]]:
-        """Blocks of a volume with their first slice."""
+    def views_of(self, volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Views (view, y, x) of a volume (z, y, x), block after block."""
+        views = np.empty((self.geometry.views, *self.geometry.detector_yx), np.float32)
+        sinogram = self.sinogram()
         for start in self.starts:
-            yield start, self.take_volume(volume, start)
+            self.forward(self.take_volume(volume, start), sinogram)
+            self.put_views(sinogram, views, start)
+        return views
+
+    def volume_of(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Volume (z, y, x) that views (view, y, x) are smeared over, block after block."""
+        volume = np.empty(self.geometry.volume_zyx, np.float32)
+        image = self.image()
+        for start in self.starts:
+            self.back(self.take_views(views, start), image)
+            self.put_volume(image, volume, start)
+        return volume
