@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from atomseg_app.benchmarks.dm_writer import write_dm
-from atomseg_app.data import Array
+from atomseg_app.data import Array, Volume
+from atomseg_app.io.volume_writer import write_volume
 
 PIXEL_NM = 0.02
 TILTS_DEG = (-60.0, -30.0, 0.0, 30.0, 60.0)
@@ -210,6 +211,10 @@ def _mat(path: Path) -> None:
         stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
 
 
+def _volume(path: Path) -> None:
+    write_volume(path, Volume(sample_series(), (PIXEL_NM,) * 3))
+
+
 SAMPLES: dict[str, Callable[[Path], None]] = {
     "image.dm3": _dm, "image.dm4": _dm, "stack.dm3": _dm_stack, "image_1.ser": _ser, "document.emi": _emi,
     "tilts.mrc": _mrc, "image.tif": _tiff(), "packed.tif": _tiff(compression="zlib"), "big.tif": _tiff(bigtiff=True),
@@ -217,5 +222,6 @@ SAMPLES: dict[str, Callable[[Path], None]] = {
     "image.png": _picture, "image.jpg": _picture, "image.bmp": _picture, "image.npy": _npy, "plain.npz": _npz,
     "packed.npz": _npz, "velox.emd": _velox, "berkeley.emd": _ncem, "signal.hspy": _hspy, "zipped.zspy": _zipped_zspy,
     "signal.zspy": _zspy, "map.blo": _blockfile, "plain.mat": _mat, "packed.mat": _mat, "hdf5.mat": _mat,
+    "volume.vti": _volume, "volume.ome.zarr": _volume, "volume.h5": _volume,
 }  # fmt: skip
 """File name to the function that writes it."""

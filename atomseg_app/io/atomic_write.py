@@ -1,10 +1,11 @@
-"""Files that are either there in full or not at all: a temporary file beside, fsync, rename."""
+"""Files, and folders of files, that are there in full or not at all: a temporary one beside, fsync, rename."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -44,6 +45,45 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Empty temporary folder beside ``path`` that takes its place when the block ends well: for Zarr stores.
+
+    On any exception the temporary folder goes and an existing ``path`` stays as it was. Raises FileError with the
+    reason, also where what is there is neither a Zarr store nor an empty folder.
+    """
+    target = Path(os.path.realpath(path))
+    stem = f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+    temporary, old = target.with_name(f"{stem}.new"), target.with_name(f"{stem}.old")
+    try:
+        try:
+            if os.path.lexists(target) and not _may_go(target):
+                raise FileExistsError(17, "something else of that name is in the way")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            for entry in (*temporary.rglob("*"), temporary):
+                _to_disk(entry)
+            if target.exists():
+                os.replace(target, old)
+            os.replace(temporary, target)
+            _to_disk(target.parent)
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise FileError(f"{path} could not be written: {reason}. Choose another folder or make room.") from problem
+    finally:
+        if old.exists() and not os.path.lexists(target):
+            os.replace(old, target)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _may_go(folder: Path) -> bool:
+    """Whether a folder may be replaced: a Zarr store or an empty one."""
+    marks = (".zgroup", "zarr.json", ".zmetadata")
+    return folder.is_dir() and (any((folder / name).is_file() for name in marks) or not any(folder.iterdir()))
+
+
+@contextlib.contextmanager
 def atomic_open(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Binary stream that becomes ``path`` when the block ends well; see :func:`atomic_path`."""
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -59,6 +99,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def remove_unfinished(target: str | os.PathLike[str], process_id: int) -> None:
     """Remove the temporary files that a killed process left where it wrote ``target``."""
     for temporary in Path(os.path.realpath(target)).parent.glob(f"{PREFIX}{process_id}-*"):
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+            continue
         with contextlib.suppress(OSError):
             temporary.unlink()
 

@@ -62,9 +62,10 @@ FORMATS = (
     Format("JPEG", (".jpg", ".jpeg"), "images:read_jpeg", _begins(b"\xff\xd8\xff")),
     Format("NumPy array (NPY)", (".npy",), "arrays:read_npy", _begins(b"\x93NUMPY")),
     Format("NumPy archive (NPZ)", (".npz",), "arrays:read_zip", _is_zip),
-    Format("HyperSpy Zarr (ZSPY)", (".zspy",), "zspy:read_zspy", lambda head, path: False),
+    Format("Zarr (ZSPY, OME-Zarr)", (".zspy", ".zarr"), "zspy:read_zspy", lambda head, path: False),
     Format("blockfile (BLO)", (".blo",), "blockfile:read_blockfile", _begins(b"IMGBLO")),
     Format("BMP", (".bmp",), "images:read_bmp", _begins(b"BM")),
+    Format("VTK image data (VTI)", (".vti",), "vti:read_vti", lambda head, path: b"<VTKFile" in head[:200]),
     Format("MATLAB (MAT)", (".mat",), "matlab:read_mat", _is_mat),
     Format("MRC", MRC_EXTENSIONS, "mrc:read_mrc", is_mrc),
 )

@@ -41,13 +41,25 @@ def read_hdf5(path: Path) -> list[Dataset]:
                 return found
         arrays = [child for child in walk(file) if isinstance(child, h5py.Dataset) and len(child.shape or ()) in (2, 3)]
         found = [
-            dataset(name_of(array), [Axis(size) for size in array.shape], array.dtype, loader(path, name_of(array)))
+            dataset(
+                name_of(array), _plain_axes(array), array.dtype, loader(path, name_of(array)),
+                volume=[text(dim.label) for dim in array.dims] == list("zyx"),
+            )
             for array in arrays
             if array.dtype.kind in "iufb"
-        ]
+        ]  # fmt: skip
     if not found:
         raise Unreadable("no array of two or three axes is in it")
     return found
+
+
+def _plain_axes(array: h5py.Dataset) -> list[Axis]:
+    """Axes of an array that follows no convention but may tell its voxel size, as this program, Fiji and ilastik do."""
+    for name, unit in (("voxel_size_nm", "nm"), ("element_size_um", "um")):
+        sizes = np.ravel(array.attrs.get(name, ()))
+        if len(sizes) == array.ndim and sizes.dtype.kind in "iuf":
+            return [Axis(count, float(size), unit) for count, size in zip(array.shape, sizes, strict=True)]
+    return [Axis(size) for size in array.shape]
 
 
 def _opened(path: Path) -> h5py.File:

@@ -46,6 +46,7 @@ def _dataset(path: Path, group: h5py.Group, name: str, voltage: float | None) ->
     return dataset(
         name, [axes[index] for index in order], array.dtype, loader(path, name_of(array), order),
         tilt_deg=angles, metadata={"kV": voltage} if voltage else {},
+        volume=len(axes) == 3 and axes[order[0]].name.lower().removeprefix("r_") == "z",
     )  # fmt: skip
 
 

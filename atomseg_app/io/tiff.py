@@ -113,7 +113,8 @@ def _dataset(
     return dataset(
         name, axes, dtype, (lambda report: grey(load(report)[..., :3], report)) if is_colour else load,
         tilt_deg=angles or None, metadata=_metadata(calibration, side), refusal=_missing_codec(page),
-        notes=side.notes if side is not None else (),
+        notes=side.notes if side is not None and not calibration.is_volume else (),
+        volume=calibration.is_volume and not is_colour,
     )  # fmt: skip
 
 

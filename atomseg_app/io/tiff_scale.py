@@ -25,12 +25,16 @@ _MAX_TEXT = 1 << 22
 
 @dataclass(frozen=True)
 class Calibration:
-    """Sizes in nm (y, x), distance of slices, tilt angles in degrees and voltage, as far as a file tells."""
+    """Sizes in nm (y, x), distance of slices, tilt angles in degrees and voltage, as far as a file tells.
+
+    ``is_volume`` is what this program writes among ImageJ's properties.
+    """
 
     pixel_size_nm: tuple[float | None, float | None] = (None, None)
     spacing_nm: float | None = None
     tilt_deg: tuple[float, ...] = ()
     kV: float | None = None  # noqa: N815
+    is_volume: bool = False
 
 
 def calibration_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Calibration:
@@ -74,7 +78,8 @@ def _imagej(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Calibration | N
     y, x = _resolution(page)
     sizes = (length_nm(1 / y, unit) if y else None, length_nm(1 / x, unit) if x else None)
     slices = int(_number(metadata.get("slices")) or 1) > 1
-    return Calibration(sizes, length_nm(_number(metadata.get("spacing")), unit) if slices else None)
+    spacing = length_nm(_number(metadata.get("spacing")), unit) if slices else None
+    return Calibration(sizes, spacing, is_volume=metadata.get("kind") == "volume")
 
 
 def _digital_micrograph(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Calibration | None:

@@ -14,6 +14,14 @@ _WRITERS: Mapping[str, str] = {
     ".mrc": "mrc_writer:write_mrc",
     ".rec": "mrc_writer:write_mrc",
     ".map": "mrc_writer:write_mrc",
+    ".tif": "tiff_volume:write_tiff_volume",
+    ".tiff": "tiff_volume:write_tiff_volume",
+    ".h5": "hdf5_volumes:write_hdf5_volume",
+    ".hdf5": "hdf5_volumes:write_hdf5_volume",
+    ".emd": "hdf5_volumes:write_emd_volume",
+    ".ome.zarr": "ome_zarr:write_ome_zarr",
+    ".zarr": "ome_zarr:write_ome_zarr",
+    ".vti": "vti_writer:write_vti",
 }
 VOLUME_EXTENSIONS = tuple(_WRITERS)
 """Extensions that a volume can be saved with, lower case with their dots."""

@@ -21,7 +21,7 @@ from atomseg_app.errors import FileError, NotAnImageError, UserError
 from atomseg_app.io.files import find_inputs, inspect, read
 from atomseg_app.operations import Report
 
-FILES = [name for name in SAMPLES if name != "signal.zspy"]
+FILES = [name for name in SAMPLES if name not in ("signal.zspy", "volume.ome.zarr")]
 SINGLE = [name for name in FILES if name not in ("map.blo", "document.emi")]
 
 
