@@ -21,7 +21,7 @@ from atomseg_app.operations import Report
 
 Floats = npt.NDArray[np.float64]
 
-THRESHOLD = 0.4
+THRESHOLD = 0.45
 """Probability from which a peak is a column."""
 
 _LEAST = 0.05  # peaks below are not looked at

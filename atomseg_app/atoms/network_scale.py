@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from atomseg_app.atoms.background import binned
 from atomseg_app.atoms.network_pass import NetworkPass, resampling
-from atomseg_app.networks.columns import CHANNELS
+from atomseg_app.networks.columns import CHANNELS, SIGMA_PX
 from atomseg_app.operations import Report
 
 Grey = npt.NDArray[np.float32]
@@ -29,20 +29,24 @@ COLUMN_PM = (15.0, 120.0)
 """Widths (rms) that images of columns have, in pm; with a calibration no other scale is tried."""
 
 _LADDER = 1.5
-_NARROWEST_PX, _WIDEST_PX = 1.05, 60.0
+_NARROWEST_PX, _WIDEST_PX = SIGMA_PX / _LADDER**2, 60.0
 _CROP_PX = 320
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
-_NEARLY = 0.65  # of what the best magnification explains, for another to be worth asking how many columns it sees
+_SLOW = (
+    6.0  # rms width, as the network sees it, over which grey levels are levelled: what varies more slowly is no column
+)
+_NEARLY = 0.5  # of what the best magnification explains, for another to be worth asking how wide its columns are
+_LIKED_PX = 1.9  # width drawn at which the network is at its best: wider columns are split, narrower ones widened
+_WIDE_PX = 1.75  # width drawn from which a finer magnification cannot be better
 _FEW = 6  # columns are no pattern: a large blotch or two explain a lot
-_ALL = 0.9  # of the columns
 _ASTRAY = 1.8  # times that the width measured may differ from the one the image was shown at
 _DARKER = 1.25  # times more that dark columns must explain than bright ones: gaps between columns look dark
 
 
 @dataclass(frozen=True)
 class ColumnScale:
-    """How an image is to be shown to the network: as if its columns were ``shown_px`` wide, at which it sees them all;
+    """How an image is to be shown to the network: as if its columns were ``shown_px`` wide, at which it sees them best;
     how wide they are (``sigma_px``, rms, px of the file); ``sign`` +1 for bright columns, -1 for dark ones."""
 
     shown_px: float
@@ -54,13 +58,13 @@ class ColumnScale:
 class Look:
     """What the network explains of an image part at one magnification, in variance a pixel of the file.
 
-    ``columns`` it is sure of, a pixel of the file, and in all (``seen``); ``sigma_px`` how wide those are that it draws
-    (rms, px of the file; NaN if unknown).
+    ``seen`` columns that it is sure of; ``drawn_px`` how wide they are in what it draws (rms, px of the network's
+    frame; NaN if unknown), ``sigma_px`` the same in px of the file.
     """
 
     explained: float
-    columns: float
     seen: int
+    drawn_px: float
     sigma_px: float
 
 
@@ -91,29 +95,32 @@ def _near(ladder: list[float], sigma_px: float) -> list[float]:
 
 
 def _looks(module: nn.Module, grey: Grey, ladder: list[float], sign: int, device: torch.device) -> dict[float, Look]:
-    """What is seen at each width; widths that need no resampling show the same."""
+    """What is seen at each width, from the widest on; the finest, which costs most, only where it may be better."""
     looks: dict[float, Look] = {}
-    as_it_is: Look | None = None
-    for sigma in ladder:
-        if resampling(sigma) == 1.0:
-            as_it_is = looks[sigma] = as_it_is or _look(module, _busiest(grey, sigma), sigma, sign, device)
-        else:
-            looks[sigma] = _look(module, _busiest(grey, sigma), sigma, sign, device)
+    for sigma in sorted(ladder, reverse=True):
+        if looks and sigma == min(ladder) and resampling(sigma) > 1:
+            before, most = looks[min(looks)], max(look.explained for look in looks.values())
+            if _vouched(before, most) and before.drawn_px >= _WIDE_PX:
+                break
+        looks[sigma] = _look(module, _busiest(grey, sigma), sigma, sign, device)
     return looks
 
 
-def _chosen(looks: dict[float, Look]) -> float:
-    """Width that explains most, of those at which nearly all columns are seen that any magnification can vouch for.
+def _vouched(look: Look, most: float) -> bool:
+    """Whether a magnification shows a pattern, and explains nearly the most."""
+    return look.seen >= _FEW and look.explained >= _NEARLY * most and math.isfinite(look.drawn_px)
 
-    Where pairs of columns merge into one blob each, the blobs explain even a little more, but they are fewer.
+
+def _chosen(looks: dict[float, Look]) -> float:
+    """Width at which the network draws columns as wide as it likes them: the one that explains most, or one beside it.
+
+    Shown too large, columns are split where the network knows wider ones as two; too small, neighbours merge.
     """
-    looks = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
-    most = max(look.explained for look in looks.values())
-    vouched = {sigma: look for sigma, look in looks.items() if look.explained >= _NEARLY * most}
-    if not vouched:
-        return min(looks)
-    crowd = max(look.columns for look in vouched.values())
-    return max((s for s, look in vouched.items() if look.columns >= _ALL * crowd), key=lambda s: vouched[s].explained)
+    patterns = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
+    best = max(patterns, key=lambda sigma: (patterns[sigma].explained, -sigma))
+    most = patterns[best].explained
+    vouched = [sigma for sigma in _near(list(patterns), best) if _vouched(patterns[sigma], most)]
+    return min(vouched, key=lambda sigma: abs(math.log(patterns[sigma].drawn_px / _LIKED_PX)), default=best)
 
 
 def _ladder(side_px: int, pixel_size_nm: float | None) -> list[float]:
@@ -158,15 +165,30 @@ def _look(module: nn.Module, grey: Grey, sigma_px: float, sign: int, device: tor
         rows, columns = part.channels.shape[-2:]
         place = (slice(part.top, part.top + rows), slice(part.left, part.left + columns))
         drawn = channel["background_free"]
-        rest = (image.pixels[place] - image.mean[place]) / image.scale[place] - (channel["denoised"] - drawn)
+        scale = image.scale[place]
+        # Levelled, or a pedestal under all columns, and as much less background, would explain what is not there.
+        shown = _levelled(image.pixels[place] - image.mean[place])
+        columns_only = _levelled(drawn * scale)
         probability = torch.sigmoid(channel["heat"])
         # Round sure columns only: steps and blotches are drawn too, a little, but not as columns.
         near = functional.max_pool2d(probability[None], 2 * _NEAR + 1, stride=1, padding=_NEAR)[0] > _SURE
-        explained += float(((2 * rest * drawn - drawn**2) * image.scale[place] ** 2 * near).sum())
+        explained += float(((2 * shown * columns_only - columns_only**2) * near).sum())
         bent, high, seen = _bend(probability, drawn)
         bend, height, count = bend + bent, height + high, count + seen
-    sigma = _width(bend / height) / image.factor if height > 0 else math.nan
-    return Look(explained / image.pixels.numel(), count / grey.size, count, sigma)
+    drawn_px = _width(bend / height) if height > 0 else math.nan
+    return Look(explained / image.pixels.numel(), count, drawn_px, drawn_px / image.factor)
+
+
+def _levelled(picture: torch.Tensor) -> torch.Tensor:
+    """Picture (y, x) without what varies slowly."""
+    reach = math.ceil(3 * _SLOW)
+    line = torch.exp(-(torch.arange(-reach, reach + 1, device=picture.device) ** 2) / (2 * _SLOW**2))
+    blurred = picture[None, None]
+    for kernel in (line[:, None], line[None, :]):
+        weights = (kernel / kernel.sum())[None, None].to(picture)
+        pad = (kernel.shape[1] // 2, kernel.shape[1] // 2, kernel.shape[0] // 2, kernel.shape[0] // 2)
+        blurred = functional.conv2d(functional.pad(blurred, pad, mode="replicate"), weights)
+    return picture - blurred[0, 0]
 
 
 def _bend(probability: torch.Tensor, drawn: torch.Tensor) -> tuple[float, float, int]:
