@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import importlib
 import os
 import struct
 import tokenize
@@ -82,11 +83,10 @@ def read_as_one(
 
 def read_angles(path: str | os.PathLike[str]) -> Array:
     """Angles in degrees (n,), or Euler angles (n, 3), of a MATLAB file. Raises FileError in one sentence."""
-    from atomseg_app.io.matlab import angles_of
-
     form = recognise(Path(path))
     with _one_sentence(Path(path), form):
-        return angles_of(Path(path))
+        angles: Array = importlib.import_module("atomseg_app.io.matlab").angles_of(Path(path))  # the window has no h5py
+        return angles
 
 
 def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -43,7 +43,7 @@ def read_hdf5(path: Path) -> list[Dataset]:
         found = [
             dataset(
                 name_of(array), _plain_axes(array), array.dtype, loader(path, name_of(array)),
-                volume=[text(dim.label) for dim in array.dims] == list("zyx"),
+                volume=text(array.attrs.get("axes", "")) == "zyx",
             )
             for array in arrays
             if array.dtype.kind in "iufb"

@@ -25,8 +25,8 @@ _STRIP_BYTES = 64 << 20
 def write_hdf5_volume(volume: Volume, path: str | Path, report: Report) -> None:
     """Write ``volume`` (z, y, x), whole or not at all: in one piece, so that it can be mapped.
 
-    Its attributes are ``voxel_size_nm`` (z, y, x; 0 where not known), ``element_size_um`` as Fiji and ilastik read it
-    where all are known, and the history. Raises FileError, Cancelled.
+    Its attributes are ``axes``, ``voxel_size_nm`` (z, y, x; 0 where not known), ``element_size_um`` as Fiji and ilastik
+    read it where all are known. Labels of dimensions are left out: the library crashes on damaged ones. Raises FileError, Cancelled.
     """
     import h5py
 
@@ -37,8 +37,7 @@ def write_hdf5_volume(volume: Volume, path: str | Path, report: Report) -> None:
         array.attrs["voxel_size_nm"] = [size or 0.0 for size in sizes]
         if None not in sizes:
             array.attrs["element_size_um"] = [_UM_PER_NM * (size or 0.0) for size in sizes]
-        for index, name in enumerate("zyx"):
-            array.dims[index].label = name
+        array.attrs["axes"] = "zyx"
         _describe(file, volume)
         for start, slab in slabs(volume.values, dtype, report):
             array[start : start + len(slab)] = slab

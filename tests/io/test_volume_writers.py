@@ -137,7 +137,7 @@ def test_hdf5_as_fiji_and_ilastik_read_it(tmp_path: Path) -> None:
     write_volume(tmp_path / "v.h5", sample())
     with h5py.File(tmp_path / "v.h5") as file:
         array = file["volume"]
-        assert [dim.label for dim in array.dims] == ["z", "y", "x"]
+        assert array.attrs["axes"] == "zyx"
         assert array.attrs["element_size_um"] == pytest.approx([size / 1000 for size in SIZES_NM])
         (step,) = json.loads(file.attrs["history"])
     assert step["parameters"] == {"algorithm": "mlem", "iterations": 30}
