@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float32]
 
 _GL_MAX_3D_TEXTURE_SIZE = 0x8073
 _FALLBACK_LIMIT = 2048
+_ALONG_Z = 90.0  # VisPy's azimuth, counted about y, from which z points away from the viewer
+FIRST_VIEW = (30.0, 20.0)
+"""Azimuth and elevation in degrees from which a volume is looked at first."""
 
 
 class Scene:
@@ -27,7 +30,7 @@ class Scene:
         self.canvas = scene.SceneCanvas(keys=None, show=False)
         self.widget: Any = self.canvas.native
         self._view = self.canvas.central_widget.add_view()
-        self._camera = scene.cameras.TurntableCamera(fov=30.0, elevation=20.0, azimuth=30.0, up="+y")
+        self._camera = scene.cameras.TurntableCamera(fov=30.0, up="+y")
         self._view.camera = self._camera
         self._volume: Any = None
         self._mesh: Any = None
@@ -128,12 +131,11 @@ class Scene:
         z, y, x = (size * step for size, step in zip(self._shape, reversed(self._scale), strict=True))
         self._camera.center = (x / 2, -y / 2, -z / 2)
         self._camera.scale_factor = 1.7 * max(x, y, z)
-        self._camera.elevation, self._camera.azimuth = 20.0, 30.0
-        self.canvas.update()
+        self.set_view(*FIRST_VIEW)
 
-    def turn_to(self, azimuth_deg: float) -> None:
-        """Look from another side, for a turntable movie."""
-        self._camera.azimuth = azimuth_deg
+    def set_view(self, azimuth_deg: float, elevation_deg: float) -> None:
+        """Look from another side; (0, 0) is along the beam, as in the XY slice."""
+        self._camera.azimuth, self._camera.elevation = azimuth_deg + _ALONG_Z, elevation_deg
         self.canvas.update()
 
     def picture(self) -> npt.NDArray[np.uint8]:

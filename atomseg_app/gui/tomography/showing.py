@@ -130,7 +130,7 @@ class Showing:
         """The volume from one side of a full turn."""
         view = self._tab.volume3d
         if view.scene is not None:
-            view.scene.turn_to(30.0 + 360.0 * number / _TURN_FRAMES)
+            view.scene.set_view(30.0 + 360.0 * number / _TURN_FRAMES, 20.0)
         rendered = view.picture()
         if rendered is None:
             raise UserError("The volume is not drawn in 3D.")
