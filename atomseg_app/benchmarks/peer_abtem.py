@@ -4,7 +4,7 @@ Imports nothing of this project, so that the peer may live in an environment of 
 with it: ASE expands the asymmetric unit and cuts the specimen. IN holds ``space_group``, ``setting``, ``cell`` (Å,
 degrees), ``symbols``, ``sites``, ``cut`` (three fractional vectors: image x, image y, beam), ``repeats`` of the cut
 cell, and ``thicknesses`` in such cells. OUT gets ``images`` (thicknesses, y, x) of one cut cell, ``size_pm`` (x, y) of
-that cell and ``seconds`` of processor time.
+that cell, ``alone`` what one atom of each of ``symbols`` scatters onto the detector, and ``seconds`` of processor time.
 """
 
 import json
@@ -48,7 +48,24 @@ def main(source: str, target: str) -> None:
             moved.positions += sign * motion
             moved.wrap()
             images.append(_scan(abtem, moved, size, given["thicknesses"]))  # type: ignore[no-untyped-call]
-    np.savez(target, images=np.mean(images, axis=0), size_pm=size[:2] * 100, seconds=time.process_time() - began)
+    alone = [_alone(symbol) for symbol in given["symbols"]]
+    np.savez(
+        target, images=np.mean(images, axis=0), size_pm=size[:2] * 100, alone=alone,
+        seconds=time.process_time() - began,
+    )  # fmt: skip
+
+
+def _alone(symbol: str) -> float:
+    """Scattering of one atom onto the detector, relative: |f|^2 summed over its angles. Thermal motion moves intensity
+    from the Bragg beams to between them and loses none.
+    """
+    from abtem.core.energy import energy2wavelength
+    from abtem.parametrizations import KirklandParametrization
+
+    angle = np.linspace(*_DETECTOR_MRAD, 600) * 1e-3
+    k = angle / energy2wavelength(_ENERGY_EV)
+    f = KirklandParametrization().get_function("scattering_factor", symbol)(k**2)
+    return float(np.sum(f**2 * angle) * (angle[1] - angle[0]))
 
 
 def _scan(abtem, specimen, size, thicknesses):  # type: ignore[no-untyped-def]  # abTEM and ASE carry no types

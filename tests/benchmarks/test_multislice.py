@@ -59,6 +59,22 @@ def test_the_power_is_recovered_from_exact_sums(power: float) -> None:
     assert fitted_power(3.7 * volume, atoms) == pytest.approx(power, abs=1e-4)
 
 
+def test_rows_tell_columns_in_parts_of_the_strongest() -> None:
+    projection, size_pm = projections()[0]
+    xy, atoms = in_rectangle(projection, size_pm)[0]
+    volume = np.array([sum(n * z**POWER for z, n in column) for column in atoms])
+    exact = multislice.Comparison(np.zeros_like(xy), volume, atoms, 0.0)
+    rows = multislice._intensities(exact, projection.structure, {z: float(z) ** 2 for z in (8, 22, 38)})
+    assert [row[0] for row in rows] == ["O", "O Ti", "Sr"]
+    for name, found, alone, closed, fitted, power in rows:
+        atoms_of = {"O": (8,), "O Ti": (8, 22), "Sr": (38,)}[str(name)]
+        assert found == pytest.approx(sum(z**POWER for z in atoms_of) / 38**POWER)
+        assert alone == pytest.approx(sum(z**2 for z in atoms_of) / 38**2)
+        assert closed == pytest.approx(found)
+        assert fitted == pytest.approx(found, rel=1e-3)
+        assert power == pytest.approx(POWER, abs=1e-3)
+
+
 def test_a_primitive_cell_fills_the_rectangle() -> None:
     projection = project(structure("Si"), (1, 1, 0))
     turns = in_rectangle(projection, SILICON_SIZE)
@@ -108,7 +124,9 @@ def test_a_thin_gold_crystal_in_abtem_has_its_columns_where_the_projection_has_t
     found = multislice.multislice(Specimen(gold.name, gold.cut, gold.repeats, (1, 3)))
     if found is None:
         pytest.skip("the peer's Python has no abTEM")
-    images, size_pm, _ = found
+    images, size_pm, alone, _ = found
+    assert set(alone) == {79}
+    assert alone[79] > 0
     compared = compare(images[1], size_pm, project(structure("Au"), gold.zone))
     assert np.abs(compared.offset_pm).max() < 8
     assert images[1].mean() == pytest.approx(3 * images[0].mean(), rel=0.5)  # incoherent: in proportion to thickness
