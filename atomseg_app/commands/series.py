@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -62,27 +63,32 @@ def read_inputs(operation: Operation, given: Sequence[str], options: SeriesOptio
                         f"not {len(given)}.")  # fmt: skip
     else:
         items = [files.read_as_one([name], options.dataset, report) for name in given]
-    return tuple(_as(kind, item, options, report) for kind, item in zip(operation.inputs, items, strict=True))
+    return tuple(
+        _as(operation, kind, item, options, report) for kind, item in zip(operation.inputs, items, strict=True)
+    )
 
 
-def _as(kind: str, item: Data, options: SeriesOptions, report: Report) -> Data:
+def _as(operation: Operation, kind: str, item: Data, options: SeriesOptions, report: Report) -> Data:
     """The item with what the options say of it, checked to be of a kind."""
     size = options.pixel_size_nm
     if size is not None and isinstance(item, ImageSeries | Volume):
         item = item.with_pixel_size(size)
     if kind == TiltSeries.kind:
-        return tilt_series(item, options, report)
+        return tilt_series(item, options, report, operation.parameters.model_fields)
     if item.kind != kind:
         raise UserError(f"{item.source.path} holds a {item.kind}, not a {kind}.")
     return item
 
 
-def tilt_series(item: Data, options: SeriesOptions, report: Report) -> TiltSeries:
+def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Container[str] = ()) -> TiltSeries:
     """A series of images as a tilt series, with the angles, axis, alignment and excluded views of the options.
 
-    Raises UserError where no angles are known, and for what does not fit the series.
+    Where nobody says how the axis runs, and the operation (which has the parameters ``told``) does not look itself, a
+    note tells if the images speak for the other direction. Raises UserError where no angles are known, and for what
+    does not fit the series.
     """
     from atomseg_app.tomography.angle_lists import read_angle_file
+    from atomseg_app.tomography.axis_direction import axis_doubt
     from atomseg_app.tomography.tilts import parse_views, with_angles
 
     if not isinstance(item, ImageSeries):
@@ -94,6 +100,8 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report) -> TiltSerie
                         "give them (--angles FILE).")  # fmt: skip
     if options.tilt_axis is not None:
         item = replace(item, tilt_axis=options.tilt_axis)
+    elif "tilt_axis" not in told and (doubt := axis_doubt(item)):
+        report.note(doubt)
     if options.alignment is not None:
         from atomseg_app.io.alignment_files import read_alignment
 
@@ -101,6 +109,8 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report) -> TiltSerie
         item = replace(item, alignment=found)
     if options.exclude:
         item = replace(item, excluded=parse_views(options.exclude, len(item.values)))
+        if not len(item.used):
+            raise UserError("All views are excluded; leave some in (--exclude).")
     return item
 
 
@@ -137,6 +147,8 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     for path in (target, history_path(target)):
         if path.exists() and not overwrite:
             raise FileError(f"{path} is already there; move it away, or allow overwriting (--overwrite).")
+    if target.parent.is_dir() and not os.access(target.parent, os.W_OK):
+        raise FileError(f"{target.parent} cannot be written to; name a file elsewhere (-o FILE).")
 
 
 def write_result(result: Data, target: Path, report: Report) -> None:

@@ -26,7 +26,8 @@ def write_hdf5_volume(volume: Volume, path: str | Path, report: Report) -> None:
     """Write ``volume`` (z, y, x), whole or not at all: in one piece, so that it can be mapped.
 
     Its attributes are ``axes``, ``voxel_size_nm`` (z, y, x; 0 where not known), ``element_size_um`` as Fiji and ilastik
-    read it where all are known. Labels of dimensions are left out: the library crashes on damaged ones. Raises FileError, Cancelled.
+    read it where all are known. Labels of dimensions are left out: the library crashes on damaged ones. Raises
+    FileError, Cancelled.
     """
     import h5py
 

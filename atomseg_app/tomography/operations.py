@@ -52,3 +52,46 @@ RECONSTRUCT = register(
         suffix="volume",
     )
 )
+
+
+class PrepareTilts(Parameters):
+    """Parameters of *Prepare series*."""
+
+    region_px: tuple[int, int, int, int] | None = parameter(
+        None,
+        "Part of the images to keep: left, top, right, bottom; right and bottom are not included.",
+        unit="px",
+    )
+    binning: int = parameter(1, "Mean of so many pixels each way, for quick trials.", ge=1, le=16)
+    stray_pixels: bool = parameter(True, "Replace X-rays, hot and dead pixels by the median around them.")
+    stray_sigmas: float = parameter(
+        8.0, "How many times the noise a pixel must differ from those around it to count as stray.",
+        gt=2, le=1000, advanced=True,
+    )  # fmt: skip
+    background: Literal["none", "level", "plane"] = parameter(
+        "none", "Subtract what each view is without specimen: one level, or a plane."
+    )
+    normalise: Literal["none", "total", "background"] = parameter(
+        "none", "Scale each view: to the same total (a particle that is seen whole), or to the same background."
+    )
+    absorption: bool = parameter(
+        False, "Bright field: take the negative logarithm of each view over its background, so that thickness adds up."
+    )
+    exclude: str = parameter("", "Views to leave out, counted from 0: 3,10-12.")
+    tilt_axis: Literal["keep", "y", "x"] = parameter("keep", "Direction of the tilt axis in the images.")
+    gain: str = parameter("", "File of a gain reference that the views are divided by.", advanced=True)
+    dark: str = parameter("", "File of a dark reference that is subtracted first.", advanced=True)
+
+
+PREPARE_TILTS = register(
+    Operation(
+        name="prepare-tilts",
+        title="Prepare series",
+        description="Crop, bin and clean the views of a tilt series, take off their background, even their intensity.",
+        parameters=PrepareTilts,
+        function="atomseg_app.tomography.prepare:prepare",
+        inputs=("tilt-series",),
+        output="tilt-series",
+        suffix="prepared",
+    )
+)
