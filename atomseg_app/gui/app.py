@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from atomseg_app import __version__, logs, places
 from atomseg_app.gui import instances
+from atomseg_app.gui.garbage import WindowGarbage
 from atomseg_app.gui.hooks import Hooks
 from atomseg_app.gui.log_window import LogRelay
 from atomseg_app.gui.main_window import MainWindow
@@ -30,6 +31,10 @@ class Application(QApplication):
     """Application that hands on the files the system asks it to open (double-click on macOS)."""
 
     file_asked = Signal(str)
+
+    def __init__(self, arguments: list[str]) -> None:
+        super().__init__(arguments)
+        WindowGarbage(self)
 
     def event(self, event: QEvent) -> bool:
         """Take requests to open a file."""

@@ -36,7 +36,7 @@ class Section(QFrame):
         font = self.head.font()
         font.setBold(True)
         self.head.setFont(font)
-        self.head.setStyleSheet("QToolButton, QToolButton:checked { background: transparent; color: palette(text); }")
+        self.head.setProperty("role", "section")
         self.content = QWidget()
         self.body = QVBoxLayout(self.content)
         self.body.setContentsMargins(10, 0, 4, 8)

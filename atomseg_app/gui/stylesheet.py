@@ -32,6 +32,7 @@ QToolBar, QPushButton, QTabBar { icon-size: ${icon_px}px; }
 QToolButton { qproperty-iconSize: ${icon_px}px ${icon_px}px; }
 QToolButton:hover { background: $control_hover; }
 QToolButton:checked, QToolButton:pressed { background: $selection; color: $on_selection; }
+QToolButton[role="section"], QToolButton[role="section"]:checked { background: transparent; color: $text; }
 QToolButton:disabled { color: $muted; }
 QToolButton:focus { border-color: $focus; }
 QStatusBar { background: $surface; border-top: 1px solid $border; min-height: 2em; }

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
-
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QIcon, QPalette
 from PySide6.QtWidgets import QApplication
@@ -16,20 +12,6 @@ from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME, Settings
 from atomseg_app.gui.stylesheet import stylesheet
 
 _SYSTEM_FONT = "atomseg.system_font"
-
-
-@contextlib.contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Leave garbage alone for a while. Qt walks over all widgets to give them a look; a menu of a plot that is gone,
-    collected meanwhile because an event came to Python, would be walked over.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Theme(QObject):
@@ -56,14 +38,18 @@ class Theme(QObject):
         return self._base_font.pointSizeF() * self._settings.get(FONT_SCALE_PERCENT) / 100
 
     def apply(self) -> None:
-        """Put the settings in force."""
+        """Put the settings in force.
+
+        The style sheet is taken off first: replacing one, Qt styles each widget once more for every widget around it,
+        and reaches widgets through addresses that it noted before; taken off and put on, it styles each widget once.
+        """
         self.colours = DARK if self._is_dark() else LIGHT
         font = QFont(self._base_font)
         font.setPointSizeF(self.font_pt)
-        with _garbage_kept():
-            self._app.setFont(font)
-            self._app.setPalette(palette(self.colours))
-            self._app.setStyleSheet(stylesheet(self.colours, self.font_pt))
+        self._app.setStyleSheet("")
+        self._app.setFont(font)
+        self._app.setPalette(palette(self.colours))
+        self._app.setStyleSheet(stylesheet(self.colours, self.font_pt))
         self.changed.emit()
 
     def icon(self, name: str, role: str = "text") -> QIcon:

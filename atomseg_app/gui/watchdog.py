@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
-import sys
+import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class StallWatchdog(QObject):
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._beat)
         self._last_s = 0.0
-        self._stack = ""
+        self._sampled = (0.0, "")  # the beat after which a stack was taken, and the stack
         self._stopped = threading.Event()
         self._sampler: threading.Thread | None = None
 
@@ -69,12 +69,13 @@ class StallWatchdog(QObject):
     def reset(self) -> None:
         """Forget what was seen so far."""
         self.longest_s, self.stalls = 0.0, []
-        self._last_s, self._stack = time.perf_counter(), ""
+        self._last_s = time.perf_counter()
 
     def _beat(self) -> None:
         now = time.perf_counter()
         delay = now - self._last_s - _BEAT_MS / 1e3
-        stack, self._stack, self._last_s = self._stack, "", now
+        (beat_s, stack), last_s, self._last_s = self._sampled, self._last_s, now
+        stack = stack if beat_s == last_s else ""  # else it was taken in a delay before this one
         if delay < min(self.longest_s, _LOG_OVER_S) or not self._counts(stack):
             return
         self.longest_s = max(self.longest_s, delay)
@@ -85,7 +86,19 @@ class StallWatchdog(QObject):
     def _sample(self) -> None:
         """Look at the window's stack once in each stall, from a thread of its own."""
         while not self._stopped.wait(_SAMPLE_S):
-            late = time.perf_counter() - self._last_s > _LOG_OVER_S / 2
-            if late and not self._stack:
-                frame = sys._current_frames().get(self._window_thread)
-                self._stack = "".join(traceback.format_stack(frame)) if frame else ""
+            beat_s = self._last_s
+            if time.perf_counter() - beat_s > _LOG_OVER_S / 2 and self._sampled[0] != beat_s:
+                self._sampled = (beat_s, _stack_of(self._window_thread))
+
+
+def _stack_of(thread: int) -> str:
+    """Stack of a thread, its innermost call first.
+
+    The interpreter writes it: a frame held by another thread keeps widgets alive, which then end in that thread.
+    """
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        text = file.read().decode("utf-8", "replace")
+    blocks = [block.partition("\n") for block in text.split("\n\n")]
+    return next((stack for head, _, stack in blocks if f"{thread:x}" in head), "")

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QRect, Qt
 from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QApplication,
     QComboBox,
     QDialog,
     QLabel,
@@ -25,6 +26,7 @@ from atomseg_app.data import Image, Source
 from atomseg_app.gui import window_layout
 from atomseg_app.gui.colours import DARK, LIGHT
 from atomseg_app.gui.main_window import MainWindow
+from atomseg_app.gui.plain_plot import plain_plot
 from atomseg_app.gui.preferences import Preferences
 from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME, WINDOW_GEOMETRY, Settings
 from atomseg_app.jobs.tasks import Task
@@ -43,6 +45,41 @@ def test_panels_are_drawn_in_the_look_in_force(shell: MainWindow, qtbot: QtBot, 
         ground = picture.pixelColor(picture.width() - 3, picture.height() // 2).lightness()
         assert (ground < 80) == colours.dark, (type(panel).__name__, ground)
         assert panel.palette().color(QPalette.ColorRole.WindowText).name() == colours.text
+
+
+class Counting(QWidget):
+    """Counts how often it is told of another style."""
+
+    changes = 0
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        self.changes += event.type() == QEvent.Type.StyleChange
+
+
+def test_a_change_of_look_styles_each_widget_once_however_deep_it_lies(shell: MainWindow) -> None:
+    """Qt replaces a style sheet once for each widget around: with ten of them a change took a second."""
+    outermost = widget = Counting(shell)
+    for _ in range(10):
+        widget = Counting(widget)
+    outermost.show()
+    widget.changes = outermost.changes = 0
+    shell.context.settings.set(THEME, "dark")
+    assert 1 <= widget.changes <= 2, "once as the old style sheet comes off, once as the new one comes on"
+    assert outermost.changes == widget.changes
+    assert widget.palette().color(QPalette.ColorRole.WindowText).name() == DARK.text
+
+
+def test_plots_leave_no_menus_behind(qapp: QApplication) -> None:
+    """Menus of plots that were gone piled up, and were styled with every change of look."""
+    before = len(qapp.topLevelWidgets())
+    parent = QWidget()
+    plain_plot(parent)
+    assert len(qapp.topLevelWidgets()) > before + 1, "pyqtgraph makes a menu"
+    parent.deleteLater()
+    for _ in range(2):  # the plot, then its menu
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert len(qapp.topLevelWidgets()) == before
 
 
 @pytest.mark.parametrize("scale", [100, 150])

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import weakref
 
 import pytest
 
@@ -17,6 +18,10 @@ def watchdog(qapp):
 
 
 def a_slow_slot():
+    time.sleep(0.35)
+
+
+def another_slow_slot():
     time.sleep(0.35)
 
 
@@ -36,6 +41,34 @@ def test_a_stall_is_measured_logged_and_blamed(watchdog, qtbot, caplog):
     assert "a_slow_slot" in stall.stack
     assert "did not answer for" in caplog.text
     assert "a_slow_slot" in caplog.text
+
+
+def test_looking_at_a_stall_keeps_nothing_of_it_alive(watchdog, qtbot):
+    """A frame kept by the watching thread once kept a widget alive, which then ended in that thread: a crash."""
+
+    class Thing:
+        pass
+
+    def stalled() -> weakref.ref[Thing]:
+        thing = Thing()
+        time.sleep(0.35)
+        return weakref.ref(thing)
+
+    qtbot.wait(50)
+    thing = stalled()
+    assert thing() is None
+    qtbot.wait(50)
+    assert "stalled" in watchdog.stalls[0].stack
+
+
+def test_a_stall_is_not_blamed_on_what_came_before(watchdog, qtbot):
+    """What was seen before the watch began afresh, as while a window was made, says nothing of a later stall."""
+    a_slow_slot()
+    watchdog.reset()
+    another_slow_slot()
+    qtbot.wait(50)
+    (stall,) = watchdog.stalls
+    assert "another_slow_slot" in stall.stack
 
 
 def test_short_delays_are_measured_but_not_logged(watchdog, qtbot, caplog):

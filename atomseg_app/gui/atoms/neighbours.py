@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPain
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from atomseg_app.gui.color_bar import round_ticks
+from atomseg_app.gui.plain_plot import plain_plot
 
 _MOST_BINS = 60
 _HEADROOM = 1.08  # of the axis above the highest bar
@@ -71,23 +72,12 @@ class _Plot:
     """Bars, their mean as a line, and a band of one standard deviation to either side, drawn by pyqtgraph."""
 
     def __init__(self, parent: QWidget) -> None:
-        # Not before there is something to draw: reading it would cost the first frame of the window 0.3 s.
-        import pyqtgraph
+        self.widget = plain_plot(parent)
+        import pyqtgraph  # see plain_plot
 
-        self.widget = pyqtgraph.PlotWidget(parent)
-        self.widget.setAccessibleName(parent.accessibleName())
-        for part in (self.widget, self.widget.viewport()):
-            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        # Pointer, wheel and keys belong to the widget around it, and to the panel that scrolls: nothing zooms.
-        self.widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         item = self.widget.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(False, False)
         self.view = item.getViewBox()
         self.below, self.beside = item.getAxis("bottom"), item.getAxis("left")
-        for axis in (self.below, self.beside):
-            axis.enableAutoSIPrefix(False)
         self.band = pyqtgraph.LinearRegionItem(movable=False)
         self.bars = pyqtgraph.BarGraphItem(x0=[], x1=[], height=[])
         self.mean = pyqtgraph.InfiniteLine()

@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QKeyEvent, QMouseEvent, QPainte
 from PySide6.QtWidgets import QRubberBand, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from atomseg_app.gui.atoms.plot_data import PlotData, Rows
+from atomseg_app.gui.plain_plot import plain_plot
 from atomseg_app.gui.value_text import value_text
 
 _PAD = 0.04  # of the range of the values, beyond them
@@ -22,22 +23,12 @@ class _Parts:
     """The items of pyqtgraph that draw a :class:`PlotData`."""
 
     def __init__(self, parent: QWidget) -> None:
-        import pyqtgraph  # reading it would cost the first frame of the window 0.3 s
+        self.widget = plain_plot(parent)
+        import pyqtgraph  # see plain_plot
 
-        self.widget: Any = pyqtgraph.PlotWidget(parent)
-        self.widget.setAccessibleName(parent.accessibleName())
-        for part in (self.widget, self.widget.viewport()):
-            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        # Pointer, wheel and keys belong to the widget around it: nothing zooms.
-        self.widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         item = self.widget.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(False, False)
         self.view = item.getViewBox()
         self.axes = {name: item.getAxis(name) for name in ("bottom", "left")}
-        for axis in self.axes.values():
-            axis.enableAutoSIPrefix(False)
         self.bars = pyqtgraph.BarGraphItem(x0=[], x1=[], height=[])
         self.chosen_bars = pyqtgraph.BarGraphItem(x0=[], x1=[], height=[])
         self.points = pyqtgraph.ScatterPlotItem(size=_POINT_PX, symbol="o")
