@@ -26,6 +26,7 @@ DECLARATIONS = (
     "atomseg_app.atoms.physics_operations",
     "atomseg_app.atoms.defect_operations",
     "atomseg_app.tomography.operations",
+    "atomseg_app.tomography.align_operations",
 )
 """Modules whose import registers operations."""
 

@@ -1,0 +1,234 @@
+"""Projection matching: views are moved to where the projections of their own reconstruction lie, coarse to fine.
+
+As in the joint alignment of D. Gursoy et al., Sci. Rep. 7, 11818 (2017), but shifts live in the projector, so the
+views are never interpolated, and are found by least squares together with the rotation of the tilt axis. Views are
+low-passed to where neighbouring ones share what they know: there a wrong shift cannot be explained by a wrong volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from atomseg_app.alignment import Alignment
+from atomseg_app.operations import Report
+from atomseg_app.tomography.align_views import AlignViews
+from atomseg_app.tomography.geometry import Geometry, alignment_of_views
+from atomseg_app.tomography.projector import projector
+from atomseg_app.tomography.running_volume import RunningVolume, upsampled
+from atomseg_app.tomography.slip import Slips, slips
+
+Views = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+_COARSEST_PX = 24  # shorter side of the views of the coarsest level
+_TAPER = 0.1  # of each side: where the weight of pixels falls to nothing
+_LONGEST_STEP = 3.0  # binned pixels that a view may move in one round
+_TILT_DEG = 0.25  # step of the derivative by the tilt angle
+_MEMORY = 4  # rounds that Anderson's acceleration looks back on
+
+
+@dataclass(frozen=True)
+class Course:
+    """How projection matching goes: sizes of its levels, blur, rounds and iterations, and what is refined.
+
+    ``blur_px`` is the standard deviation of the Gaussian blur in binned pixels; a level ends when no shift of its last
+    round was longer than ``tolerance_px`` of the series.
+    """
+
+    finest_px: int = 128
+    blur_px: float = 2.0
+    rounds: int = 30
+    warm_iterations: int = 40
+    iterations: int = 5
+    tolerance_px: float = 0.002
+    rotation: bool = True
+    angles: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Result of matching: alignment in pixels of the series, tilt angles, R-factors of the finest level, and rounds."""
+
+    alignment: Alignment
+    tilt_deg: Floats
+    r_before: float
+    r_after: float
+    rounds: tuple[int, ...]
+
+
+def factors(views: AlignViews, finest_px: int) -> list[int]:
+    """Binning of the levels, coarsest first, relative to ``views``."""
+    sides = views.values.shape[1:]
+    finest = 1
+    while max(sides) // (2 * finest) >= finest_px:
+        finest *= 2
+    found = [finest]
+    while min(sides) // (2 * found[0]) >= _COARSEST_PX and len(found) < 3:
+        found.insert(0, 2 * found[0])
+    return found
+
+
+def match(views: AlignViews, alignment: Alignment, course: Course, report: Report) -> Matched:
+    """Improve an alignment (in pixels of the series) of the usable views; the others keep theirs."""
+    levels = factors(views, course.finest_px)
+    volume: Views | None = None
+    rounds = []
+    r_before = r_after = float("nan")
+    for number, factor in enumerate(levels):
+        level = _Level(views.binned(factor), alignment, course)
+        if volume is not None:
+            volume = upsampled(volume, level.shape_zyx)
+        part = report.part(number / len(levels), (number + 1) / len(levels))
+        volume, done, r_before, r_after = level.run(volume, part)
+        alignment = level.alignment()
+        views = replace(views, tilt_deg=level.tilt_deg())
+        rounds.append(done)
+    return Matched(alignment, views.tilt_deg, r_before, r_after, tuple(rounds))
+
+
+class _Level:
+    """Rounds at one binning: reconstruct, project, solve for shifts, rotation and angles, move."""
+
+    def __init__(self, views: AlignViews, alignment: Alignment, course: Course) -> None:
+        self._all, self._course = views, course
+        self._whole = alignment
+        self._used = views.indices
+        self._alignment = alignment_of_views(views.to_binned(alignment), self._used)
+        sigma = (0, course.blur_px, course.blur_px)
+        self._views = ndimage.gaussian_filter(views.values[self._used], sigma, mode="nearest")
+        _, height, width = self._views.shape
+        self.shape_zyx = (width, height, width)
+        self._tilt = views.tilt_deg[self._used].copy()
+        self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
+
+    def run(self, start: Views | None, report: Report) -> tuple[Views, int, float, float]:
+        """Do the rounds; gives the volume, the number of rounds, and R-factors before and after."""
+        course = self._course
+        volume = RunningVolume(self._views, self._geometry(self._tilt), start)
+        speed = _Accelerated()
+        first = last = float("nan")
+        tolerance = course.tolerance_px / self._all.factor
+        done = 0
+        for done in range(1, course.rounds + 1):
+            report.progress((done - 1) / course.rounds, f"matching projections, binned {self._all.factor} times")
+            volume.improve(course.warm_iterations if done == 1 else course.iterations, report)
+            projected = volume.projections()
+            last = volume.r_factor(projected)
+            first = last if done == 1 else first
+            longest = self._move(self._slips(volume, projected), speed)
+            volume.use(self._geometry(self._tilt))
+            if longest < tolerance:
+                break
+        return volume.values, done, first, last
+
+    def _geometry(self, tilt_deg: Floats) -> Geometry:
+        detector = (self._views.shape[1], self._views.shape[2])
+        return Geometry(tuple(float(tilt) for tilt in tilt_deg), detector, self.shape_zyx, self._alignment)
+
+    def _slips(self, volume: RunningVolume, projected: Views) -> Slips:
+        shared = [turn_derivative(projected, self._alignment)] if self._course.rotation else []
+        own = [self._tilt_derivative(volume)] if self._course.angles else []
+        return slips(self._views, projected, window(projected.shape, self._alignment), own, shared)
+
+    def _tilt_derivative(self, volume: RunningVolume) -> Views:
+        """Derivative of the projections by the tilt angle of each view, per degree, from two more projections."""
+        above, below = (projector(self._geometry(self._tilt + step))(volume.values) for step in (_TILT_DEG, -_TILT_DEG))
+        return (above - below) / np.float32(2 * _TILT_DEG)
+
+    def _move(self, found: Slips, speed: _Accelerated) -> float:
+        """Apply what was found, accelerated; returns the longest move of a view in binned pixels."""
+        count = len(self._used)
+        step = np.clip(found.shift_xy, -_LONGEST_STEP, _LONGEST_STEP)
+        step[:, 1] -= step[:, 1].mean()
+        turn = np.clip(found.shared, -1, 1) * self._lever
+        tilts = np.clip(found.further.sum(axis=1), -1, 1) * self._lever
+        tilts -= tilts.mean()
+        if not self._course.angles:
+            tilts = tilts[:0]
+        now = np.concatenate([
+            self._alignment.shift_x_px, self._alignment.shift_y_px,
+            np.full(len(turn), self._alignment.axis_rotation_deg) * self._lever, self._tilt[: len(tilts)] * self._lever,
+        ])  # fmt: skip
+        after = speed.next(now, np.concatenate([step[:, 0], step[:, 1], turn, tilts]))
+        self._alignment = replace(
+            self._alignment, shift_x_px=tuple(after[:count]), shift_y_px=tuple(after[count : 2 * count])
+        )
+        if len(turn):
+            self._alignment = replace(self._alignment, axis_rotation_deg=float(after[2 * count] / self._lever))
+        if len(tilts):
+            self._tilt = after[-count:] / self._lever
+        return float(np.abs(np.concatenate([step.ravel(), turn, tilts])).max())
+
+    def alignment(self) -> Alignment:
+        """The alignment in pixels of the series, views that were not used as before."""
+        binned = self._all.to_binned(self._whole)
+        x, y = np.array(binned.shift_x_px), np.array(binned.shift_y_px)
+        x[self._used], y[self._used] = self._alignment.shift_x_px, self._alignment.shift_y_px
+        binned = replace(
+            binned, shift_x_px=tuple(x), shift_y_px=tuple(y), axis_rotation_deg=self._alignment.axis_rotation_deg
+        )
+        return self._all.from_binned(binned)
+
+    def tilt_deg(self) -> Floats:
+        """Tilt angles of all views."""
+        tilt = self._all.tilt_deg.copy()
+        tilt[self._used] = self._tilt
+        return tilt
+
+
+class _Accelerated:
+    """Fixed-point iteration with Anderson's acceleration: slow, smooth errors are gone in a few rounds."""
+
+    def __init__(self) -> None:
+        self._places: list[Floats] = []
+        self._steps: list[Floats] = []
+
+    def next(self, place: Floats, step: Floats) -> Floats:
+        """Where to go from ``place``, where the plain step is ``step``."""
+        if self._steps and np.linalg.norm(step) > 2 * np.linalg.norm(self._steps[-1]):
+            self._places, self._steps = [], []  # the last move was none of the good ones
+        self._places.append(place)
+        self._steps.append(step)
+        del self._places[: -_MEMORY - 1], self._steps[: -_MEMORY - 1]
+        if len(self._steps) < 3:
+            return np.asarray(place + step)
+        steps, places = np.diff(self._steps, axis=0).T, np.diff(self._places, axis=0).T
+        count = steps.shape[1]
+        damping = 1e-2 * float(np.linalg.norm(steps))
+        mixed = np.linalg.lstsq(
+            np.vstack([steps, damping * np.eye(count)]), np.append(step, np.zeros(count)), rcond=None
+        )[0]
+        return np.asarray(place + step - (places + steps) @ mixed)
+
+
+def turn_derivative(projected: Views, alignment: Alignment) -> Views:
+    """Derivative of views (view, y, x) by a turn about the projected centre of the volume, per degree, x towards y."""
+    count, height, width = projected.shape
+    result = np.empty_like(projected)
+    for view in range(count):
+        dy, dx = np.gradient(projected[view])
+        x = np.arange(width)[None, :] - (width - 1) / 2 - alignment.shift_x_px[view] - alignment.axis_offset_px
+        y = np.arange(height)[:, None] - (height - 1) / 2 - alignment.shift_y_px[view]
+        result[view] = np.deg2rad(y * dx - x * dy)
+    return result
+
+
+def window(shape: tuple[int, ...], alignment: Alignment) -> Views:
+    """Weight of pixels (view, y, x): 1, falling to 0 at the borders of the detector and, along y, of the volume."""
+    _, height, width = shape
+    x, y = (np.arange(size) - (size - 1) / 2 for size in (width, height))
+    across = _smooth((width / 2 - np.abs(x)) / (_TAPER * width / 2))
+    return np.stack([
+        np.minimum(_smooth((height / 2 - np.abs(y)) / (_TAPER * height)),
+                   _smooth((height / 2 - np.abs(y - shift)) / (_TAPER * height)))[:, None] * across[None, :]
+        for shift in alignment.shift_y_px
+    ]).astype(np.float32)  # fmt: skip
+
+
+def _smooth(x: Floats) -> Floats:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))
