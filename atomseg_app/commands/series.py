@@ -15,6 +15,7 @@ from atomseg_app import batch, operations
 from atomseg_app.commands.long_work import interruptible
 from atomseg_app.data import Data, ImageSeries, TiltSeries, Volume
 from atomseg_app.errors import Cancelled, FileError, UserError
+from atomseg_app.io.history_files import history_path, write_history_of
 from atomseg_app.operations import Operation, Report
 
 DONE, CANCELLED = 0, 130
@@ -89,7 +90,7 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Contai
     """
     from atomseg_app.tomography.angle_lists import read_angle_file
     from atomseg_app.tomography.axis_direction import axis_doubt
-    from atomseg_app.tomography.tilts import parse_views, with_angles
+    from atomseg_app.tomography.tilts import doubts, parse_views, with_angles
 
     if not isinstance(item, ImageSeries):
         raise UserError(f"{item.source.path} holds a {item.kind}, not a tilt series.")
@@ -100,7 +101,10 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Contai
                         "give them (--angles FILE).")  # fmt: skip
     if options.tilt_axis is not None:
         item = replace(item, tilt_axis=options.tilt_axis)
-    elif "tilt_axis" not in told and (doubt := axis_doubt(item)):
+    if options.angles is None and item.euler_deg is None:
+        for text in doubts(item.tilt_deg, str(item.metadata.get("tilt_source", item.source.name))):
+            report.note(text)
+    if options.tilt_axis is None and "tilt_axis" not in told and (doubt := axis_doubt(item)):
         report.note(doubt)
     if options.alignment is not None:
         from atomseg_app.io.alignment_files import read_alignment
@@ -136,12 +140,6 @@ def result_path(operation: Operation, given: Sequence[str], output: Path | None)
     return output
 
 
-def history_path(target: Path) -> Path:
-    """The JSON beside a result."""
-    name = target.name[: -len(".ome.zarr")] if target.name.lower().endswith(".ome.zarr") else target.stem
-    return target.with_name(f"{name}.json")
-
-
 def check_free(target: Path, *, overwrite: bool) -> None:
     """Raise FileError where a result is there already and may not be replaced."""
     for path in (target, history_path(target)):
@@ -153,7 +151,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
 
 def write_result(result: Data, target: Path, report: Report) -> None:
     """Write a volume, a tilt series or its alignment, by the name of the file, and the history beside it."""
-    from atomseg_app.io import series_writer, tables, volume_writer
+    from atomseg_app.io import series_writer, volume_writer
 
     if isinstance(result, Volume):
         volume_writer.write_volume(target, result, report)
@@ -161,4 +159,4 @@ def write_result(result: Data, target: Path, report: Report) -> None:
         series_writer.write_series(target, result, report)
     else:
         raise UserError(f"A {result.kind} cannot be saved as {target.name}.")
-    tables.write_history(result, history_path(target))
+    write_history_of(target, result)

@@ -17,6 +17,8 @@ from atomseg_app.data import Array
 from atomseg_app.io.units import degrees_per, is_energy, length_nm
 from atomseg_app.operations import Report
 
+_FEW = 3
+"""So many different angles may lie within 3.2 degrees without a doubt about the unit."""
 READABLE_KINDS = ("image", "image-series", "tilt-series", "volume")
 
 
@@ -91,7 +93,7 @@ def dataset(
     (views, 3) the second angle is the tilt.
     """
     axes = list(axes)
-    if len(axes) == 3 and axes[0].size == 1 and not is_energy(axes[0].unit):
+    if len(axes) == 3 and axes[0].size == 1 and not volume and not is_energy(axes[0].unit):
         axes = axes[1:]
     shape = tuple(axis.size for axis in axes)
     euler = euler_deg if euler_deg is not None and len(axes) == 3 and len(euler_deg) == shape[0] else None
@@ -109,7 +111,7 @@ def dataset(
         dict(metadata or {}),
         refusal or _refusal(kind, shape, dtype),
         tuple(euler) if euler is not None and kind == "tilt-series" else None,
-        (*notes, *_one_angle(kind, shape, angles)),
+        (*notes, *_doubts(kind, shape, angles if euler is None else None)),
     )
     return Dataset(info, lambda report: load(report).reshape(shape))
 
@@ -125,11 +127,20 @@ def _angles(axes: Sequence[Axis], given: Sequence[float] | None) -> tuple[float,
     return tuple(factor * (first.offset + first.scale * index) for index in range(first.size))
 
 
-def _one_angle(kind: str, shape: tuple[int, ...], angles: tuple[float, ...] | None) -> tuple[str, ...]:
-    """A note where a file has an angle for each view, but the same for all."""
-    if kind != "image-series" or angles is None or len(angles) != shape[0] or shape[0] < 2:
+def _doubts(kind: str, shape: tuple[int, ...], angles: tuple[float, ...] | None) -> tuple[str, ...]:
+    """A note where a file has an angle for each view, but the same for all, or angles that may be radians."""
+    if angles is None or kind not in ("image-series", "tilt-series") or len(angles) != shape[0] or shape[0] < 2:
         return ()
-    return (f"All {shape[0]} angles of it are {angles[0]:g} degrees, so it is a series of images; give its angles.",)
+    if kind == "image-series":
+        return (
+            f"All {shape[0]} angles of it are {angles[0]:g} degrees, so it is a series of images; give its angles.",
+        )
+    if len(set(angles)) <= _FEW or max(map(abs, angles)) > math.pi + 0.01:
+        return ()
+    return (
+        f"Its angles run from {min(angles):g} to {max(angles):g} degrees; if they are radians, give them with 'rad' "
+        "in a first line (--angles FILE).",
+    )
 
 
 def _kind(axes: Sequence[Axis], image_axes: int, angles: tuple[float, ...] | None) -> tuple[str, Sequence[Axis]]:

@@ -24,6 +24,7 @@ from atomseg_app.data import Array, Data, Image, ImageSeries, Source, TiltSeries
 from atomseg_app.errors import FileError, NotAnImageError, UserError
 from atomseg_app.io.dataset import Dataset, DatasetInfo, Unreadable
 from atomseg_app.io.formats import SUPPORTED, Format, is_zarr, recognise
+from atomseg_app.io.history_files import with_history
 from atomseg_app.io.mapped import native
 from atomseg_app.io.patterns import natural, pattern_of
 from atomseg_app.operations import Report
@@ -37,7 +38,7 @@ _RAISED_BY_DAMAGE = (
 )  # fmt: skip
 """What parsers raise on wrong bytes (SyntaxError and TokenError are those of XML and of array headers)."""
 
-_CHECKED_PIXELS = 1 << 26
+_CHECKED_PIXELS, _CHECKED_IN_STACKS = 1 << 26, 1 << 24
 
 
 def inspect(path: str | os.PathLike[str]) -> tuple[DatasetInfo, ...]:
@@ -66,7 +67,7 @@ def read(path: str | os.PathLike[str], dataset: str | None = None, report: Repor
         values = native(chosen.load(report), report)
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
-    return _data_object(path, chosen.info, form, values, _count_non_finite(values, report))
+    return with_history(_data_object(path, chosen.info, form, values, _count_non_finite(values, report)), report)
 
 
 def read_as_one(
@@ -185,7 +186,7 @@ def _check_name(path: Path, form: Format, report: Report) -> None:
 
 def _count_non_finite(values: Array, report: Report) -> int:
     """How many pixels are no number, told to the user; not counted in arrays too large to be looked through."""
-    if values.dtype.kind != "f" or values.size > _CHECKED_PIXELS:
+    if values.dtype.kind != "f" or values.size > (_CHECKED_PIXELS if values.ndim == 2 else _CHECKED_IN_STACKS):
         return 0
     count = int(sum(plane.size - np.count_nonzero(np.isfinite(plane)) for plane in values))
     if count:

@@ -26,6 +26,8 @@ EXTENSIONS = (".mrc", ".mrcs", ".rec", ".ali", ".st", ".map")
 _HEADER = 1024
 _TYPES: Mapping[int, str] = {0: "i1", 1: "i2", 2: "f4", 3: "V4", 4: "c8", 6: "u2", 12: "f2"}
 _IMOD_STAMP, _IMOD_SIGNED = 1146047817, 1
+_SERIALEM_BYTES = (2, 6, 4, 2, 2, 4, 2, 4, 2, 4, 2)
+"""What each flag of SerialEM's extended header adds to a section (IMOD, *MRC file format*)."""
 _FEI_SIZES: Mapping[bytes, int] = {b"FEI1": 768, b"FEI2": 888}
 _SAME_DEG = 0.5
 """Refined angles (.tlt) differ from those of the stage by less than this or little more."""
@@ -152,7 +154,9 @@ def _dataset(
 
 def _is_stack(header: _Header) -> bool:
     """Whether sections are images: a single one, or space group 0 with one z interval or no length along z."""
-    return header.shape[0] == 1 or (header.space_group == 0 and (header.intervals[0] == 1 or header.cell[2] <= 0))
+    return (header.shape[0] == 1 and header.space_group != 1) or (
+        header.space_group == 0 and (header.intervals[0] == 1 or header.cell[2] <= 0)
+    )
 
 
 def _axis_order(header: _Header) -> tuple[int, int, int]:
@@ -189,11 +193,13 @@ class _Extended:
 
     @classmethod
     def of(cls, header: _Header, content: bytes) -> _Extended:
-        """Read FEI1, FEI2, SERI and the old FEI header (1024 records of 32 floats, no mark)."""
+        """Read FEI1, FEI2, SERI, the same without its mark, and the old FEI header (1024 records of 32 floats)."""
         views = header.shape[0]
         if header.extended_type in _FEI_SIZES:
             return cls._fei(content, views, _FEI_SIZES[header.extended_type])
         if header.extended_type == b"SERI":
+            return cls._serialem(header, content, views)
+        if header.extended_type not in (b"MRCO", b"AGAR", b"CCP4") and _is_serialem(header):
             return cls._serialem(header, content, views)
         if header.seri_bytes == 0 and header.seri_flags == 32 and len(content) >= 128 * views:
             return cls._old_fei(header, content, views)
@@ -222,6 +228,12 @@ class _Extended:
         if views == 0:
             return cls()
         return cls(_finite(records[:, 0]), _positive(float(records[0, 11]) * 1e9))
+
+
+def _is_serialem(header: _Header) -> bool:
+    """Whether the bytes a section are what the flags of SerialEM add up to, as in its files before it had a mark."""
+    bytes_of_flags = sum(size for bit, size in enumerate(_SERIALEM_BYTES) if header.seri_flags >> bit & 1)
+    return 0 < header.seri_bytes == bytes_of_flags and 0 < header.seri_flags < 1 << len(_SERIALEM_BYTES)
 
 
 def _finite(numbers: Any) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ _RADIANS = re.compile(r"(?<![a-z])rad(?:ians?)?(?![a-z])", re.IGNORECASE)
 _OTHER_UNIT = re.compile(r"(?<![a-z])(?:m|milli)rad(?:ians?)?(?![a-z])", re.IGNORECASE)
 _UNITS = {"deg": 1.0, "rad": math.degrees(1)}
 _FEW = 3
-"""So many views may lie within 3.2 degrees of one another without being radians."""
+"""So many different angles may lie within 3.2 degrees of 0 without being radians."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def parse_angles(text: str, name: str = "The list") -> tuple[float, ...]:
     numbers = [_numbers(line, name) for line in rows]
     column = _column(header, rows, numbers, name)
     angles = numbers[0] if column is None else [row[column] for row in numbers]
-    if factor is None and len(angles) > _FEW and max(map(abs, angles)) <= math.pi + 0.01 and max(angles) > min(angles):
+    if factor is None and len(set(angles)) > _FEW and max(map(abs, angles)) <= math.pi + 0.01:
         raise UserError(
             f"{name} runs from {min(angles):g} to {max(angles):g}, which could be radians; write 'rad' or 'deg' in a "
             "first line of it."
