@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from atomseg_app.tomography.blocks import Block
-from atomseg_app.tomography.iterates import Floats, Iterate, Problem
-from atomseg_app.tomography.kernels import PAD
+from atomseg_app.errors import UserError
+from atomseg_app.tomography.iterates import Iterate
+from atomseg_app.tomography.problem import Floats, Problem
+from atomseg_app.tomography.problems import BlockProblem
 
 Filter = Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "sirt-like"]
 Frequencies = npt.NDArray[np.float64]
@@ -66,14 +67,21 @@ def angle_weights(tilt_deg: npt.ArrayLike) -> Frequencies:
     return np.asarray(np.deg2rad(share)[place], np.float64)
 
 
-def fbp(problem: Problem, measured: Block, image: Block, name: Filter = "ramp") -> Iterator[Iterate]:
-    """The one image of filtered back projection; asked again it gives the same."""
+def fbp(problem: Problem, measured: Floats, image: Floats, name: Filter = "hann") -> Iterator[Iterate]:
+    """The one image of filtered back projection; asked again it gives the same.
+
+    Raises UserError for views in any direction, for which it is no inverse.
+    """
+    if not isinstance(problem, BlockProblem):
+        raise UserError(
+            "Filtered back projection takes views tilted round one axis, neither turned in their plane nor moved along "
+            "it; choose SIRT or MLEM, which take any."
+        )
     projector, views = problem.projector, problem.views
-    response = filter_response(name, measured.shape[1] - 2 * PAD)
-    weights = angle_weights(np.asarray(projector.geometry.tilt_deg)[views]).astype(np.float32)
+    response = filter_response(name, problem.geometry.detector_yx[1])
+    weights = angle_weights(np.asarray(problem.geometry.tilt_deg)[views]).astype(np.float32)
     projector.convolve(measured, response, weights, views, problem.scratch)
     projector.back(problem.scratch, image, views)
-    if np.isfinite(problem.least):
-        np.maximum(image, problem.least, out=image)
+    problem.confine(image)
     while True:
-        yield Iterate(image, np.zeros(len(measured), np.float32))
+        yield Iterate(image, np.zeros(problem.geometry.views, np.float32))

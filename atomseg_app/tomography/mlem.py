@@ -10,32 +10,36 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from atomseg_app.tomography import kernels
-from atomseg_app.tomography.blocks import Block
-from atomseg_app.tomography.iterates import Iterate, Problem
-from atomseg_app.tomography.kernels import PAD
+from atomseg_app.tomography.iterates import Iterate
+from atomseg_app.tomography.kernels import MULTIPLY
+from atomseg_app.tomography.problem import Floats, Problem
 
-_SMALLEST_RATIO = 1e-6  # of the mean value of the image: projections below are empty
+SMALLEST_RATIO = 1e-6
+"""Of the mean value of the image: projections below this are empty."""
 
 
-def mlem(problem: Problem, measured: Block, image: Block) -> Iterator[Iterate]:
+def mlem(problem: Problem, measured: Floats, image: Floats) -> Iterator[Iterate]:
     """Iterates of MLEM; an empty image starts as a constant one with the right mean."""
-    projector, views = problem.projector, problem.views
-    np.maximum(measured, 0, out=measured)
-    level = start_level(problem, measured)
-    if not image.any():
-        image[PAD:-PAD, PAD:-PAD] = (problem.voxel_weight > 0)[:, :, None] * np.float32(level)
+    views = problem.views
+    level = start(problem, measured, image)
     while True:
-        misfit = np.zeros(len(measured), np.float32)
-        projector.forward(image, problem.scratch, views)
-        problem.divide(measured, _SMALLEST_RATIO * level, views, misfit)
-        projector.back(problem.scratch, image, views, kernels.MULTIPLY, problem.voxel_weight)
+        misfit = np.zeros(problem.geometry.views, np.float32)
+        problem.forward(image, problem.scratch, views)
+        problem.divide(measured, SMALLEST_RATIO * level, views, misfit)
+        problem.back(problem.scratch, image, views, MULTIPLY, problem.voxel_weight)
         yield Iterate(image, misfit)
 
 
-def start_level(problem: Problem, measured: Block) -> float:
-    """Mean grey level per voxel that explains the sum of the views, never quite zero."""
-    rays = (problem.ray_weight[problem.views] > 0).sum() * measured.shape[2]
-    lengths = np.divide(1, problem.ray_weight, out=np.zeros_like(problem.ray_weight), where=problem.ray_weight > 0)
-    length = float(lengths[problem.views].sum()) * measured.shape[2]
-    return max(float(measured[problem.views].sum(dtype=np.float64)) / max(length, 1), 1e-12) if rays else 1e-12
+def start(problem: Problem, measured: Floats, image: Floats) -> float:
+    """Fill an empty image with the mean grey level that explains the data, 0 where nothing can be; give the level.
+
+    Data below zero are set to zero.
+    """
+    np.maximum(measured, 0, out=measured)
+    lengths = problem.new_data()
+    problem.forward(problem.new_image(1.0), lengths, problem.views)
+    total = max(float(lengths.sum(dtype=np.float64)), 1.0)
+    level = max(float(measured.sum(dtype=np.float64)) / total, 1e-12)
+    if not image.any():
+        problem.inside(image)[...] = problem.spread((problem.voxel_weight > 0) * np.float32(level))
+    return level

@@ -6,8 +6,13 @@ from typing import Literal
 
 from atomseg_app.operations import Operation, Parameters, parameter, register
 
-Algorithm = Literal["mlem", "sirt", "fbp"]
+Algorithm = Literal[
+    "mlem", "osem", "sirt", "os-sart", "sart", "tv", "asd-pocs", "fista-tv", "cgls", "tikhonov", "gradient", "dart",
+    "fbp",
+]  # fmt: skip
 Filter = Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "sirt-like"]
+Support = Literal["none", "cylinder"]
+Stop = Literal["held-out", "discrepancy"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -16,9 +21,12 @@ class Reconstruct(Parameters):
 
     algorithm: Algorithm = parameter(
         "mlem",
-        "MLEM (the default, best for HAADF), SIRT (also for views with negative values), filtered back projection.",
+        "mlem and osem: for HAADF; sirt, os-sart, sart: also where values are negative; tv, asd-pocs, fista-tv: few "
+        "views or a missing wedge; cgls, tikhonov, gradient: least squares; dart: few grey levels; fbp: fast.",
     )
-    iterations: int = parameter(30, "How often iterative algorithms go through all views.", ge=1, le=10000)
+    iterations: int | None = parameter(
+        None, "How often iterative algorithms go through all views; chosen from the data where empty.", ge=1, le=10000
+    )
     thickness_px: int | None = parameter(
         None, "Voxels of the volume along the beam; as many as the detector is wide where empty.", unit="px", ge=1
     )
@@ -31,8 +39,29 @@ class Reconstruct(Parameters):
     )
     filter: Filter = parameter("hann", "Filter of filtered back projection; ramp is the sharpest, hann the calmest.")
     positivity: bool = parameter(True, "Keep every voxel at or above 0.", advanced=True)
-    relaxation: float = parameter(
-        1.0, "Step of SIRT as a share of the full one; smaller is slower and calmer.", gt=0, lt=2, advanced=True
+    support: Support = parameter(
+        "none", "Where anything can be: everywhere, or in the cylinder that every view sees.", advanced=True
+    )
+    relaxation: float | None = parameter(
+        None, "Step of sirt, os-sart, sart and gradient as a share of the full one; what suits them where empty.",
+        gt=0, lt=2, advanced=True,
+    )  # fmt: skip
+    subsets: int | None = parameter(
+        None, "In how many parts os-sart, osem and asd-pocs take the views; what suits them where empty.", ge=1,
+        advanced=True,
+    )  # fmt: skip
+    tv_weight: float | None = parameter(
+        None, "Weight of total variation in grey levels times voxels; found from the noise where empty.", gt=0,
+        advanced=True,
+    )  # fmt: skip
+    damping: float = parameter(
+        0.05, "Damping of tikhonov as a share of the projector's norm; larger is calmer.", gt=0, le=10, advanced=True
+    )
+    grey_levels: int = parameter(2, "How many grey levels dart looks for, the background one of them.", ge=2, le=8)
+    stop: Stop = parameter(
+        "held-out",
+        "What ends iterations that are not given: views left out of a trial, or a rest as small as the noise.",
+        advanced=True,
     )
     preview_slice: int | None = parameter(
         None, "Slice along the tilt axis that is shown while it forms; the middle one where empty.", ge=0, advanced=True

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
+import tempfile
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
+from atomseg_app import places
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
-from atomseg_app.tomography.blocks import Block, BlockProjector
-from atomseg_app.tomography.fbp import fbp
+from atomseg_app.tomography.algorithms import reach
 from atomseg_app.tomography.geometry import Geometry, geometry_of
-from atomseg_app.tomography.iterates import Algorithm, Problem
-from atomseg_app.tomography.kernels import PAD
-from atomseg_app.tomography.mlem import mlem
 from atomseg_app.tomography.operations import Reconstruct
-from atomseg_app.tomography.sirt import sirt
+from atomseg_app.tomography.parts import Course, parts_of
 from atomseg_app.tomography.views import views_along_y
+from atomseg_app.tomography.warp import Warp
 
 Floats = npt.NDArray[np.float32]
-_PREVIEW_S = 0.3
+_ARRAYS = {"slice": 2.5, "neighbours": 8.0, "volume": 6.0}
+"""Sizes of the volume that a computation holds at once, by how far its algorithm looks."""
+_SHARE = 0.6  # of the memory that is free, for all of them
+_INVERTING = ("fbp", "fourier")
 
 
 def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Volume:
@@ -34,10 +36,30 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     report.progress(0, "reading the views")
     geometry = geometry_of(series, settings.thickness_px, settings.width_px)
     check_angles(geometry)
-    views = views_along_y(series, report)
-    check_views(views, series)
-    values = _volume(views, geometry, settings, report)
-    return Volume(values, voxel_size_nm(series), Source(series.source.path), _facts(series), series.history)
+    check_views(series, report)
+    course = Course(settings, geometry, report)
+    volume = new_volume(geometry.volume_zyx)
+    slabs = slabs_of(geometry, settings)
+    if len(slabs) > 1:
+        report.note(f"Memory is short for {_size(geometry)} voxels at once; computed in {len(slabs)} slabs of slices.")
+    for number, slab in enumerate(slabs):
+        views = views_along_y(series, report if number == 0 else None, slab)
+        part = replace(
+            geometry,
+            detector_yx=(views.shape[1], geometry.detector_yx[1]),
+            volume_zyx=(geometry.volume_zyx[0], views.shape[1], geometry.volume_zyx[2]),
+        )
+        if settings.algorithm in _INVERTING and part.is_single_axis and Warp.is_needed(part):
+            views, part = straightened(views, part)
+        parts = parts_of(views, part, settings, course, slab.start)
+        del views
+        course.run(parts, number, len(slabs))
+        parts.put(volume[:, slab])
+        if course.stopped and number + 1 < len(slabs):
+            report.note(f"Stopped; slices from {slabs[number + 1].start} on were not reconstructed and are 0.")
+            break
+    metadata = {**_facts(series), **course.facts()}
+    return Volume(volume, voxel_size_nm(series), Source(series.source.path), metadata, series.history)
 
 
 def check_angles(geometry: Geometry) -> None:
@@ -52,15 +74,49 @@ def check_angles(geometry: Geometry) -> None:
         )
 
 
-def check_views(views: Floats, series: TiltSeries) -> None:
-    """Raise UserError for views that hold one value throughout."""
-    low, high = views.min(axis=(1, 2)), views.max(axis=(1, 2))
-    constant = np.flatnonzero(low == high)
-    if len(constant) == len(views):
+def check_views(series: TiltSeries, report: Report) -> None:
+    """Raise UserError for views that hold one value throughout; only one view is in memory at a time."""
+    constant = []
+    for number, view in enumerate(series.used):
+        report.progress(0, f"looking at view {number + 1}")
+        image = series.values[view]
+        if np.min(image) == np.max(image):
+            constant.append(int(view))
+    if len(constant) == len(series.used):
         raise UserError(f"All views of {series.source.name} are constant; there is nothing to reconstruct.")
-    if len(constant):
-        names = ", ".join(str(series.used[view]) for view in constant[:5]) + (" ..." if len(constant) > 5 else "")
-        raise UserError(f"{len(constant)} views hold a single value throughout (view {names}); exclude them.")
+    if constant:
+        names = ", ".join(str(view) for view in constant[:5]) + (" ..." if len(constant) > 5 else "")
+        raise UserError(f"Views that hold a single value throughout: {names} (counted from 0); exclude them.")
+
+
+def straightened(views: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
+    """Views neither turned nor moved along the axis, for methods that do not take such views, and their geometry."""
+    alignment = geometry.alignment
+    assert alignment is not None
+    nothing = (0.0,) * geometry.views
+    straight = replace(alignment, shift_y_px=nothing, rotation_deg=nothing, axis_rotation_deg=0.0)
+    return Warp(geometry).undone(views), geometry.with_alignment(straight)
+
+
+def slabs_of(geometry: Geometry, settings: Reconstruct) -> list[slice]:
+    """Ranges of slices that fit in memory at once; all of them where views mix slices."""
+    slices = geometry.volume_zyx[1]
+    mixed = not geometry.is_single_axis or (Warp.is_needed(geometry) and settings.algorithm not in _INVERTING)
+    arrays = _ARRAYS["volume" if mixed else reach(settings.algorithm)]
+    one = 4 * arrays * geometry.volume_zyx[0] * geometry.volume_zyx[2] + 8 * geometry.views * geometry.detector_yx[1]
+    fits = int(_SHARE * psutil.virtual_memory().available / one)
+    if mixed or fits >= slices:
+        return [slice(0, slices)]
+    step = max(32, fits // 32 * 32)
+    return [slice(start, min(start + step, slices)) for start in range(0, slices, step)]
+
+
+def new_volume(shape: tuple[int, int, int]) -> Floats:
+    """Array for a volume: in memory, or in a file that goes with the array where it would take half of what is free."""
+    if 4 * np.prod(shape, dtype=np.int64) < psutil.virtual_memory().available // 2:
+        return np.zeros(shape, np.float32)
+    with tempfile.TemporaryFile(dir=places.cache_folder()) as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 def voxel_size_nm(series: TiltSeries) -> tuple[float | None, ...]:
@@ -69,72 +125,10 @@ def voxel_size_nm(series: TiltSeries) -> tuple[float | None, ...]:
     return x, y, x
 
 
+def _size(geometry: Geometry) -> str:
+    return " x ".join(str(size) for size in geometry.volume_zyx)
+
+
 def _facts(series: TiltSeries) -> dict[str, object]:
     """Metadata that a volume keeps of its series."""
     return {key: series.metadata[key] for key in ("kV", "detector") if key in series.metadata}
-
-
-def _algorithm(settings: Reconstruct) -> Algorithm:
-    if settings.algorithm == "fbp":
-        return partial(fbp, name=settings.filter)
-    return {"mlem": mlem, "sirt": sirt}[settings.algorithm]
-
-
-def _volume(views: Floats, geometry: Geometry, settings: Reconstruct, report: Report) -> Floats:
-    """Reconstruct all blocks, one iteration after another."""
-    projector = BlockProjector(geometry)
-    problem = Problem(
-        projector,
-        projector.every_view,
-        relaxation=settings.relaxation,
-        least=0.0 if settings.positivity else -np.inf,
-    )
-    iterations = 1 if settings.algorithm == "fbp" else settings.iterations
-    algorithm = _algorithm(settings)
-    starts = projector.starts
-    images = [projector.image() for _ in starts]
-    steps = [algorithm(problem, projector.take_views(views, start), image)
-             for start, image in zip(starts, images, strict=True)]  # fmt: skip
-    watch = _Watch(views, geometry, settings, report)
-    for iteration in range(iterations):
-        misfit = np.zeros(geometry.views, np.float64)
-        for number, step in enumerate(steps):
-            report.progress(
-                (iteration + number / len(steps)) / iterations, f"iteration {iteration + 1} of {iterations}"
-            )
-            found = next(step)
-            misfit += found.misfit
-            watch.image(starts[number], found.image)
-        watch.iteration(misfit)
-        if report.stopping:
-            report.note(f"Stopped after {iteration + 1} of {iterations} iterations.")
-            break
-    volume = np.empty(geometry.volume_zyx, np.float32)
-    steps.clear()
-    for start in starts:
-        projector.put_volume(images.pop(0), volume, start)
-    return volume
-
-
-class _Watch:
-    """Shows a slice and the R-factor while iterations go on."""
-
-    def __init__(self, views: Floats, geometry: Geometry, settings: Reconstruct, report: Report) -> None:
-        self._report = report
-        slices = geometry.volume_zyx[1]
-        wanted = slices // 2 if settings.preview_slice is None else settings.preview_slice
-        self._slice = min(wanted, slices - 1)
-        self._total = max(float(np.abs(views).sum(dtype=np.float64)), 1e-30)
-        self._curve: list[float] = []
-        self._shown = 0.0
-
-    def image(self, start: int, block: Block) -> None:
-        """Show the slice if it is in this block and was not shown a moment ago."""
-        if start <= self._slice < start + block.shape[2] and time.monotonic() - self._shown > _PREVIEW_S:
-            self._report.preview("slice", block[PAD:-PAD, PAD:-PAD, self._slice - start].copy())
-            self._shown = time.monotonic()
-
-    def iteration(self, misfit: npt.NDArray[np.float64]) -> None:
-        """Add to the curve."""
-        self._curve.append(float(misfit.sum()) / self._total)
-        self._report.preview("R-factor", np.array(self._curve))

@@ -10,19 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from atomseg_app.tomography import kernels
-from atomseg_app.tomography.blocks import Block
-from atomseg_app.tomography.iterates import Iterate, Problem
+from atomseg_app.tomography.iterates import Iterate
+from atomseg_app.tomography.kernels import ADD
+from atomseg_app.tomography.problem import Floats, Problem
 
 
-def sirt(problem: Problem, measured: Block, image: Block) -> Iterator[Iterate]:
+def sirt(problem: Problem, measured: Floats, image: Floats) -> Iterator[Iterate]:
     """Iterates of SIRT from ``image``, kept at or above the problem's least value."""
-    projector, views = problem.projector, problem.views
+    views, least = problem.views, problem.limits.least
     while True:
-        misfit = np.zeros(len(measured), np.float32)
-        projector.forward(image, problem.scratch, views)
+        misfit = np.zeros(problem.geometry.views, np.float32)
+        problem.forward(image, problem.scratch, views)
         problem.subtract(measured, problem.ray_weight, views, misfit)
-        projector.back(
-            problem.scratch, image, views, kernels.ADD, problem.voxel_weight, problem.relaxation, problem.least
-        )
+        problem.back(problem.scratch, image, views, ADD, problem.voxel_weight, problem.relaxation, least)
         yield Iterate(image, misfit)

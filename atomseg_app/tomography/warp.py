@@ -27,6 +27,14 @@ class Warp:
         to_y = middle_y + geometry.y_shift_px
         self.table = np.stack([np.cos(angle), np.sin(angle), centre_x, np.full_like(angle, middle_y), to_y], axis=1)
 
+    def undone(self, seen: Floats) -> Floats:
+        """Views as they would be neither turned nor moved along the axis, for methods that invert the projection."""
+        cos, sin, centre_x, from_y, to_y = self.table.T
+        table = np.stack([cos, -sin, centre_x, to_y, from_y], axis=1)
+        ideal = np.empty_like(seen)
+        in_pieces(lambda first, last: _pull(seen, table, first, last, ideal), len(seen))
+        return ideal
+
     @staticmethod
     def is_needed(geometry: Geometry) -> bool:
         """Whether any view is turned or moved along the axis."""
