@@ -20,14 +20,14 @@ def surface(values: Array, level: float, report: Report | None = None) -> tuple[
 
     One vertex a cell that the surface passes, at the mean of where it cuts the edges (Gibson, "Constrained elastic
     surface nets", MICCAI 1998); a quadrilateral, cut in two, round every edge between a voxel above the level and one
-    below, its front towards the lower values. Outside the volume everything is below the level, so the mesh is
-    closed. NaN counts as below.
+    below, its front towards the lower values. Outside the volume everything is as far below the level as the highest
+    value is above it, so the mesh is closed. NaN counts as outside.
     """
     report = report or Report()
     padded = np.full(tuple(size + 2 for size in values.shape), -np.inf, np.float32)
     padded[1:-1, 1:-1, 1:-1] = np.nan_to_num(np.asarray(values, np.float32), nan=-np.inf)
-    lowest = float(np.min(padded[np.isfinite(padded)], initial=level))
-    padded[~np.isfinite(padded)] = min(lowest, level) - max(1e-6, 1e-3 * abs(level))
+    highest = float(np.max(padded[np.isfinite(padded)], initial=level))
+    padded[~np.isfinite(padded)] = min(2 * level - highest, np.nextafter(np.float32(level), np.float32(-np.inf)))
     above = padded > level
     cells, places = _crossed_cells(above)
     report.progress(0.3, "placing vertices")

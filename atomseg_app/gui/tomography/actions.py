@@ -101,15 +101,23 @@ def _angles(tab: TomographyTab) -> list[Action]:
 
 
 def _alignment(tab: TomographyTab) -> list[Action]:
+    def tool(name: str, title: str, tip: str, shortcut: str, icon: str) -> Action:
+        return Action(
+            f"tomography.tool_{name}", title, lambda _checked: tab.take_tool(name), tip, _MENU, shortcut, icon,
+            lambda: no_series(tab), checkable=True, checked=lambda: tab.tool_name == name, section="tools",
+        )  # fmt: skip
+
     return [
         Action("tomography.show_aligned", "Show aligned", tab.show_aligned,
                "Draw views where the alignment puts them, or as they were recorded: before and after.", _MENU,
                "Alt+A", "mdi6.compare-horizontal", lambda: no_alignment(tab), checkable=True,
                checked=lambda: tab.aligned, section="alignment"),
-        Action("tomography.tool_shift", "Shift by hand", tab.take_shift_tool,
-               "Drag the view into place over its neighbour, or move it with the arrow keys.", _MENU, "Alt+S",
-               "mdi6.cursor-move", lambda: no_series(tab), checkable=True,
-               checked=lambda: tab.tool_name == "shift", section="alignment"),
+        tool("look", "Look", "Click takes the row of the sinogram; the wheel turns through the views.", "Alt+L",
+             "mdi6.cursor-default-outline"),
+        tool("shift", "Shift by hand", "Drag the view into place, or move it with the arrow keys.", "Alt+S",
+             "mdi6.cursor-move"),
+        tool("crop", "Part to keep", "Drag a rectangle: only this part of the views is kept by step 2.", "Alt+R",
+             "mdi6.crop"),
         Action("tomography.clear_alignment", "Clear", tab.editing.clear_alignment,
                "Forget the alignment of this series; can be undone.", _MENU, "", "mdi6.eraser",
                lambda: no_alignment(tab), section="alignment"),

@@ -10,9 +10,9 @@ from atomseg_app.gui.tomography.align_panel import AlignPanel
 from atomseg_app.gui.tomography.angles_panel import AnglesPanel
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.model import TomoModel
+from atomseg_app.gui.tomography.prepare_panel import PreparePanel
 from atomseg_app.gui.tomography.quality_panel import QualityPanel
 from atomseg_app.gui.tomography.reconstruct_panel import ReconstructPanel
-from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.gui.tomography.show3d_panel import Show3DPanel
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT, operations_of
 from atomseg_app.gui.tomography.volume3d import Volume3D
@@ -24,7 +24,7 @@ class Steps(StepColumn):
     def __init__(self, model: TomoModel, computing: Computing, context: Context, volume3d: Volume3D) -> None:
         actions = context.actions
         self.angles = AnglesPanel(model, {action.id: actions.qaction(action.id) for action in actions.actions()})
-        self.prepare = RunPanel("Prepare the views", operations_of(PREPARE), model, computing, actions)
+        self.prepare = PreparePanel(operations_of(PREPARE), model, computing, actions)
         self.align = AlignPanel(operations_of(ALIGN), model, computing, actions)
         self.reconstruct = ReconstructPanel(operations_of(RECONSTRUCT), model, computing, actions)
         self.quality = QualityPanel(operations_of(QUALITY), model, computing, actions)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from atomseg_app import places
 from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
+from atomseg_app.gui.canvas import Tool
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast_bar import ContrastBar
 from atomseg_app.gui.tab import Tab, TourStep
@@ -24,6 +24,7 @@ from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.data_list import DataList
 from atomseg_app.gui.tomography.empty_page import EmptyPage
 from atomseg_app.gui.tomography.model import Entry, TomoModel, as_series
+from atomseg_app.gui.tomography.prepare_panel import CropTool
 from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
 from atomseg_app.gui.tomography.saving import Saver
 from atomseg_app.gui.tomography.series_editing import SeriesEditing
@@ -37,7 +38,7 @@ from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Operation
 
 _STRIP = (
-    ("tomography.show_aligned", "tomography.tool_shift"),
+    ("tomography.show_aligned", "tomography.tool_look", "tomography.tool_shift", "tomography.tool_crop"),
     ("tomography.show_all", "tomography.show_xy", "tomography.show_3d", "tomography.compare"),
     ("tomography.fit", "tomography.zoom_in", "tomography.zoom_out"),
     ("tomography.save_volume", "tomography.export_slice"),
@@ -59,28 +60,15 @@ class TomographyTab(Tab):
         self.showing = Showing(self)
         self.editing = SeriesEditing(context, self.model, self.saver, self)
         self.aligned = False
-        self.comparing = self.smooth = self._built = False
+        self.comparing = self.smooth = False
         self.part = ""
         self.tool_name = "look"
 
     # -- the window's side
 
     def register_actions(self) -> None:
-        """Register the actions; what is made of them is built when it is first needed."""
+        """Register the actions."""
         self.context.actions.add_all(tomography_actions(self))
-
-    def build(self) -> None:
-        """Build views and steps, once: a window that shows another tab need not wait for them."""
-        if not self._built:
-            self._built = True
-            self._build()
-            self._connect()
-            self._on_current()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Be there in time."""
-        self.build()
-        super().showEvent(event)
 
     def accepts(self, item: Data) -> bool:
         """Series of images, and volumes."""
@@ -92,7 +80,6 @@ class TomographyTab(Tab):
 
     def add_item(self, item: Data) -> None:
         """Show one more series or volume."""
-        self.build()
         if isinstance(item, Volume):
             self.model.add(Entry(item))
         elif isinstance(item, ImageSeries):
@@ -112,12 +99,10 @@ class TomographyTab(Tab):
 
     def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
         """Inverse of :meth:`save_state`."""
-        self.build()
         saved_state.restore_model(self.model, state, items)
 
     def tour(self) -> list[TourStep]:
         """From the series to the volume."""
-        self.build()
         steps = self.steps
         return [
             TourStep(self.data_list, "Your data", "Series and volumes that are open. Drop more files anywhere."),
@@ -144,13 +129,16 @@ class TomographyTab(Tab):
         self.series_page.set_aligned(on)
         self.context.actions.refresh()
 
-    def take_shift_tool(self, on: bool) -> None:
-        """Shift views by hand, or look again."""
-        self.tool_name = "shift" if on else "look"
-        if on:
+    def take_tool(self, name: str) -> None:
+        """Make a tool the active one: ``look``, ``shift`` (views by hand), ``crop`` (draw the part to keep)."""
+        self.tool_name = name
+        if name == "shift":
             self.show_aligned(True)
+        elif name == "crop":
+            self.show_aligned(False)  # regions are of the images as they were recorded
+            self.steps.prepare_section.unfold()
         projection = self.series_page.projection
-        tool = ShiftTool(self.editing.move_view) if on else RowTool(self.model)
+        tool = self._tools[name]
         projection.canvas.set_tool(tool)
         projection.detail.setText(tool.hint)
         projection.canvas.setFocus()
@@ -260,12 +248,18 @@ class TomographyTab(Tab):
     def _panel(self, step: str) -> Any:
         steps = self.steps
         panels = {
-            PREPARE: steps.prepare, ALIGN: steps.align.run, RECONSTRUCT: steps.reconstruct.run,
+            PREPARE: steps.prepare.run, ALIGN: steps.align.run, RECONSTRUCT: steps.reconstruct.run,
             QUALITY: steps.quality.run,
         }  # fmt: skip
         return panels[step]
 
     def _build(self) -> None:
+        """Views and steps, and what they hear of each other."""
+        self._make()
+        self._connect()
+        self._on_current()
+
+    def _make(self) -> None:
         theme, actions = self.context.theme, self.context.actions
         self.data_list = DataList(self.model, theme)
         self.table = AngleTable(self.model)
@@ -298,7 +292,11 @@ class TomographyTab(Tab):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
-        self.take_shift_tool(False)
+        self._tools: dict[str, Tool] = {
+            "look": RowTool(self.model), "shift": ShiftTool(self.editing.move_view),
+            "crop": CropTool(self.model, self.steps.prepare),
+        }  # fmt: skip
+        self.take_tool("look")
 
     def _make_strip(self) -> QWidget:
         strip = QWidget()
@@ -349,8 +347,8 @@ class TomographyTab(Tab):
         self.pages.setCurrentWidget(page)
         self.strip.setVisible(page is not self.empty)
         self.table.setVisible(series is not None)
-        if self.tool_name == "shift":
-            self.take_shift_tool(False)
+        if self.tool_name != "look":
+            self.take_tool("look")
 
     def _on_widened(self, part: str) -> None:
         self.part = part

@@ -1,0 +1,73 @@
+"""The tab as a whole: every control named, nothing cut, nothing heavy imported, pictures in both looks."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QHeaderView, QScrollBar, QWidget
+
+from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
+from tests.gui.test_shell_looks import cut_controls
+
+
+@pytest.fixture(params=["series", "volume", "empty"])
+def shown(request, tab, qtbot):
+    """The tab in each of its states."""
+    if request.param != "empty":
+        tab.window().show_item(request.getfixturevalue(request.param))
+    qtbot.wait(50)
+    return tab
+
+
+def test_every_control_has_a_name_and_a_tip(shown):
+    """Screen readers and hesitant users find out what each control is, and why it cannot be used."""
+    for section in (shown.steps.prepare_section, shown.steps.show_section, shown.steps.quality_section):
+        section.unfold()
+    nameless, silent = [], []
+    for widget in shown.findChildren(QWidget):
+        if widget.focusPolicy() == Qt.FocusPolicy.NoFocus or widget.objectName().startswith("qt_"):
+            continue
+        name = widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")
+        if not name and not isinstance(widget, QScrollBar | QAbstractItemView | QHeaderView):
+            nameless.append((type(widget).__name__, widget.objectName(), type(widget.parent()).__name__))
+        if isinstance(widget, QAbstractButton) and not widget.isEnabled() and "Not now" not in widget.toolTip():
+            silent.append((type(widget).__name__, widget.text(), widget.toolTip()))
+    assert not nameless
+    assert not silent
+
+
+@pytest.mark.parametrize("scale", [100, 150])
+def test_no_control_is_cut_on_a_small_screen(shown, qtbot, scale, screenshot):
+    window = shown.window()
+    window.context.settings.set(FONT_SCALE_PERCENT, scale)
+    window.resize(1366, 768)
+    qtbot.wait(150)
+    screenshot(window, f"tomography-{shown.pages.currentWidget().objectName() or 'series'}-{scale}")
+    cut = cut_controls(shown)
+    window.context.settings.set(FONT_SCALE_PERCENT, 100)
+    assert cut == []
+    assert window.width() <= 1366
+    assert window.height() <= 768
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_of_the_tab(shown, qtbot, theme, screenshot):
+    """For eyes: $ATOMSEG_SCREENSHOTS. The canvases take the colours of the look."""
+    shown.context.settings.set(THEME, theme)
+    assert shown.series_page.projection.canvas.paper.name() == shown.context.theme.colours.window
+    assert shown.slices.panes["XY"].paper.name() == shown.context.theme.colours.window
+    qtbot.wait(100)
+    screenshot(shown.window(), f"tomography-{shown.pages.currentWidget().objectName() or 'series'}-{theme}")
+
+
+def test_the_window_stays_light(shown):
+    """Neither numerics nor, before 3D is shown, VisPy."""
+    assert not {"torch", "numba", "scipy", "h5py", "skimage"} & set(sys.modules)
+
+
+def test_every_step_of_the_tour_points_at_something(shown):
+    stops = shown.tour()
+    assert 3 <= len(stops) <= 7
+    assert all(stop.title and stop.text and isinstance(stop.widget, QWidget) for stop in stops)
