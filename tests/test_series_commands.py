@@ -142,8 +142,25 @@ def test_alignment_and_axis_reach_the_operation(folder: Path, capsys: pytest.Cap
     assert isinstance(expected, Volume)
     np.testing.assert_allclose(read("t.h5").values, expected.values, rtol=1e-5, atol=1e-5)
     assert "tilt axis seems" not in capsys.readouterr().err
+    assert run("reconstruct", "t.npy", "--angles", "angles.txt", "--alignment", "t.csv", "--exclude", 2,
+               "--iterations", 2, "--algorithm", "sirt", "-o", "u.h5") == 0  # fmt: skip
+    assert "The tilt axis runs along x, as t.csv says." in capsys.readouterr().err
+    np.testing.assert_array_equal(read("u.h5").values, read("t.h5").values)
     assert run("reconstruct", "t.npy", "--angles", "angles.txt", "--iterations", 1) == 0
     assert "the tilt axis seems to run along x; choose it if so (--tilt-axis x)" in capsys.readouterr().err
+
+
+def test_refined_angles_are_told_and_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refined = tuple(angle + 0.25 for angle in TILTS)
+    write_alignment("r.csv", TiltSeries(values(), tilt_deg=refined))
+    given = ("prepare-tilts", "a.npy", "--alignment", "r.csv", "--overwrite", "-o", "out.mrc", "--angles")
+    assert run(*given, "angles.txt") == 0
+    assert "r.csv has tilt angles that differ by up to 0.25 degrees" in capsys.readouterr().err
+    assert run(*given, "r.csv") == 0
+    assert "differ by" not in capsys.readouterr().err
+    series = read("out.mrc")
+    assert isinstance(series, TiltSeries)
+    assert series.tilt_deg == refined
 
 
 def test_series_round_trip_with_alignment(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Contai
     note tells if the images speak for the other direction. Raises UserError where no angles are known, and for what
     does not fit the series.
     """
+    from atomseg_app.io.alignment_files import axis_in
     from atomseg_app.tomography.angle_lists import read_angle_file
     from atomseg_app.tomography.axis_direction import axis_doubt
     from atomseg_app.tomography.tilts import doubts, parse_views, with_angles
@@ -99,23 +100,36 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Contai
     if not isinstance(item, TiltSeries):
         raise UserError(f"{item.source.path} tells no tilt angles for its {len(item.values)} images; "
                         "give them (--angles FILE).")  # fmt: skip
-    if options.tilt_axis is not None:
-        item = replace(item, tilt_axis=options.tilt_axis)
+    axis = options.tilt_axis
+    if axis is None and options.alignment is not None and (axis := axis_in(options.alignment)) not in (None, "y"):
+        report.note(f"The tilt axis runs along {axis}, as {options.alignment.name} says.")
+    if axis is not None:
+        item = replace(item, tilt_axis=axis)
     if options.angles is None and item.euler_deg is None:
         for text in doubts(item.tilt_deg, str(item.metadata.get("tilt_source", item.source.name))):
             report.note(text)
-    if options.tilt_axis is None and "tilt_axis" not in told and (doubt := axis_doubt(item)):
+    if axis is None and "tilt_axis" not in told and (doubt := axis_doubt(item)):
         report.note(doubt)
     if options.alignment is not None:
-        from atomseg_app.io.alignment_files import read_alignment
-
-        found = read_alignment(options.alignment, len(item.values), report, item.tilt_axis)
-        item = replace(item, alignment=found)
+        item = _aligned(item, options.alignment, report)
     if options.exclude:
         item = replace(item, excluded=parse_views(options.exclude, len(item.values)))
         if not len(item.used):
             raise UserError("All views are excluded; leave some in (--exclude).")
     return item
+
+
+def _aligned(item: TiltSeries, path: Path, report: Report) -> TiltSeries:
+    """Series with the alignment of a file; a note where that has other tilt angles, as refining gives."""
+    from atomseg_app.io.alignment_files import read_alignment, tilts_in
+
+    found = read_alignment(path, len(item.values), report, item.tilt_axis)
+    tilts = tilts_in(path)
+    most = max((abs(one - other) for one, other in zip(tilts, item.tilt_deg, strict=False)), default=0.0)
+    if most > 1e-6:
+        report.note(f"{path.name} has tilt angles that differ by up to {most:.3g} degrees from those used; "
+                    f"--angles {path.name} takes them.")  # fmt: skip
+    return replace(item, alignment=found)
 
 
 def result_path(operation: Operation, given: Sequence[str], output: Path | None) -> Path:

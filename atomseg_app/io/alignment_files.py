@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -44,18 +45,40 @@ def write_alignment(path: str | Path, series: TiltSeries) -> None:
     if Path(path).suffix.lower() == ".xf":
         write_text(path, _xf_text(alignment, series.tilt_axis))
     elif Path(path).suffix.lower() == ".csv":
-        write_text(path, _csv_text(alignment, series.tilt_deg))
+        write_text(path, f"# tilt_axis = {series.tilt_axis}\n" + _csv_text(alignment, series.tilt_deg))
     else:
         raise UserError(f"{path}: an alignment is saved as {' or '.join(ALIGNMENT_EXTENSIONS)}; end its name so.")
+
+
+def axis_in(path: str | Path) -> Literal["y", "x"] | None:
+    """Direction of the tilt axis that a CSV is of, None for an .xf and where it does not say. Raises FileError."""
+    if Path(path).suffix.lower() != ".csv":
+        return None
+    said = re.search(r"^# *tilt_axis *= *([xy])\s*$", _text(Path(path)), re.MULTILINE)
+    return None if said is None else "x" if said[1] == "x" else "y"
+
+
+def tilts_in(path: str | Path) -> tuple[float, ...]:
+    """Tilt angles in degrees beside the shifts of a CSV; empty for an .xf and where it has none. Raises FileError."""
+    if Path(path).suffix.lower() != ".csv":
+        return ()
+    rows = _rows(_text(Path(path)))
+    if not rows or "tilt_deg" not in rows[0]:
+        return ()
+    return tuple(_number(row["tilt_deg"], f"tilt_deg of view {view}", Path(path).name) for view, row in enumerate(rows))
 
 
 def read_alignment(path: str | Path, views: int, report: Report, tilt_axis: Literal["y", "x"] = "y") -> Alignment:
     """Alignment of ``views`` images from a CSV of this program or an .xf; magnification in the latter is left out.
 
-    Raises FileError, and UserError for another count of views (both are told).
+    Raises FileError, and UserError for another count of views (both are told) or another direction of the axis.
     """
     name = Path(path).name
     text = _text(Path(path))
+    axis = axis_in(path)
+    if axis not in (None, tilt_axis):
+        raise UserError(f"{name} is of a tilt axis along {axis}, but that of the series runs along {tilt_axis}; "
+                        f"choose {axis} for it (--tilt-axis {axis}).")  # fmt: skip
     is_csv = Path(path).suffix.lower() == ".csv"
     found = _from_csv(text, name) if is_csv else _from_xf(text, name, tilt_axis, report)
     if len(found.shift_x_px) != views:
@@ -85,14 +108,11 @@ def _csv_text(alignment: Alignment, tilt_deg: Sequence[float]) -> str:
 
 def _from_csv(text: str, name: str) -> Alignment:
     scalars = dict.fromkeys(_SCALARS, 0.0)
-    table = []
     for line in text.splitlines():
         key, _, value = line.lstrip("# ").partition("=")
-        if not line.startswith("#"):
-            table.append(line)
-        elif key.strip() in scalars:
+        if line.startswith("#") and key.strip() in scalars:
             scalars[key.strip()] = _number(value, key.strip(), name)
-    rows = list(csv.DictReader(io.StringIO("\n".join(table))))
+    rows = _rows(text)
     missing = [column for column in _HEADER[2:] if not rows or column not in rows[0]]
     if missing:
         raise UserError(f"{name} is no alignment: it has no column {missing[0]}.")
@@ -104,6 +124,12 @@ def _from_csv(text: str, name: str) -> Alignment:
         for column in _HEADER[2:]
     )
     return Alignment(shift_x, shift_y, rotation, scalars["axis_offset_px"], scalars["axis_rotation_deg"])
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """Rows of the table by column, without the comments before it."""
+    table = [line for line in text.splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(io.StringIO("\n".join(table))))
 
 
 def _number(text: str | None, what: str, name: str) -> float:

@@ -36,10 +36,17 @@ def test_csv_keeps_every_digit(tmp_path: Path) -> None:
     write_alignment(tmp_path / "a.csv", tilted(ALIGNMENT))
     assert read_alignment(tmp_path / "a.csv", 3, Report()) == ALIGNMENT
     text = (tmp_path / "a.csv").read_text("utf-8")
-    assert text.splitlines()[:4] == [
+    assert text.splitlines()[:5] == ["# tilt_axis = y",
         "# axis_offset_px = 7.0", "# axis_rotation_deg = 1.5", "view,tilt_deg,shift_x_px,shift_y_px,rotation_deg",
         "0,0.0,1.5,0.5,0.1",
     ]  # fmt: skip
+
+
+def test_the_axis_that_an_alignment_is_of(tmp_path: Path) -> None:
+    write_alignment(tmp_path / "a.csv", tilted(ALIGNMENT, "x"))
+    assert read_alignment(tmp_path / "a.csv", 3, Report(), "x") == ALIGNMENT
+    with pytest.raises(UserError, match=r"a\.csv is of a tilt axis along x, but that of the series runs along y"):
+        read_alignment(tmp_path / "a.csv", 3, Report())
 
 
 def test_no_alignment_is_one_of_zeros(tmp_path: Path) -> None:
