@@ -87,6 +87,7 @@ class _Chain:
             return
         if name != "axis":
             found = steps.axis_in_the_mean(found, self._views.usable)
+        found = _plain(found)
         views = self._views if tilt_deg is None else replace(self._views, tilt_deg=tilt_deg)
         r_after = r_factor(views, found, report)
         kept = not (self._may_undo and r_after > _WORSE * self._r)
@@ -111,6 +112,14 @@ class _Chain:
         return replace(self._series, alignment=self._alignment, tilt_deg=tilt_deg, metadata=metadata)
 
 
+def _plain(alignment: Alignment) -> Alignment:
+    """The same with plain numbers, as files and other processes take them."""
+    return Alignment.from_json({
+        name: [float(x) for x in value] if isinstance(value, tuple) else float(value)
+        for name, value in vars(alignment).items()
+    })  # fmt: skip
+
+
 def align(series: TiltSeries, settings: Align, report: Report) -> TiltSeries:
     """Align a series by all steps that are switched on; the images stay as they are.
 
@@ -125,7 +134,9 @@ def align(series: TiltSeries, settings: Align, report: Report) -> TiltSeries:
     if settings.centre_of_mass:
         chain.centre_of_mass(settings.resolution_px, report.part(0.3, 0.5), axis=True, along=settings.common_line)
     if settings.matching:
-        course = Course(finest_px=settings.finest_px, angles=settings.refine_angles)
+        course = Course(finest_px=settings.finest_px)
+        if settings.refine_angles:  # they show at the outline, which less blur leaves sharp, and settle slowly
+            course = replace(course, angles=True, blur_px=1.0, rounds=2 * course.rounds)
         chain.matching(course, report.part(0.5, 1))
     return chain.result()
 

@@ -28,6 +28,7 @@ _MOST_TURN_DEG = 5.0  # in one round
 _UNSTEADY = 0.05  # spread of the views' mass above which material must enter or leave the field across the axis
 _CONTAINED = 0.8  # share of the views in which the sample must lie inside across the axis
 _TRIAL_PX = 64
+_TRIAL_ROUNDS = 3
 
 
 def total_shift(alignment: Alignment) -> Floats:
@@ -186,32 +187,43 @@ def axis_from_slices(
         factor *= 2
     level = views.binned(factor)
     binned = level.to_binned(alignment)
-    used = level.indices
     height, width = level.values.shape[1:]
-    own = turned_back(total_shift(binned), total_turn(binned))[used]
     if slices is None:
-        chosen = _telling_slices(level, binned, own)
+        chosen = _telling_slices(level, binned)
     else:
         middle = (height * level.factor - 1) / 2 + level.offset_xy[1]
         chosen = [(row - middle) / level.factor for row in slices]
     reach = width / 10 if reach_px is None else max(1.0, reach_px / level.factor)
-    offsets = []
+    turns = rotation and len(set(chosen)) > 1
+    # A slice read along a wrong axis mixes neighbours, so the rotation comes out too small at first.
+    rounds = _TRIAL_ROUNDS if turns else 1
+    for number in range(rounds):
+        part = report.part(number / rounds, (number + 1) / rounds)
+        offsets = _trial_offsets(level, binned, chosen, reach, part)
+        offset, slope = robust_line(np.array(chosen), offsets) if turns else (float(np.median(offsets)), 0.0)
+        binned = replace(binned, axis_offset_px=binned.axis_offset_px + offset)
+        binned = _turned_about_own(binned, -float(np.rad2deg(np.arctan(slope))))
+        reach = min(reach, 2.0)
+    return level.from_binned(binned)
+
+
+def _trial_offsets(
+    level: AlignViews, binned: Alignment, chosen: list[float], reach_px: float, report: Report
+) -> Floats:
+    """Offset of the axis at each chosen slice."""
+    used, offsets = level.indices, []
     for number, along in enumerate(chosen):
         part = report.part(number / len(chosen), (number + 1) / len(chosen))
         part.progress(0, f"trial slice {number + 1} of {len(chosen)}")
         sinogram = slice_sinogram(level.values[used], total_shift(binned)[used], total_turn(binned)[used], along)
-        offsets.append(best_offset(sinogram, level.tilt_deg[used], reach, part))
-    if rotation and len(set(chosen)) > 1:
-        offset, slope = robust_line(np.array(chosen), np.array(offsets))
-    else:
-        offset, slope = float(np.median(offsets)), 0.0
-    binned = replace(binned, axis_offset_px=binned.axis_offset_px + offset)
-    return level.from_binned(_turned_about_own(binned, -float(np.rad2deg(np.arctan(slope)))))
+        offsets.append(best_offset(sinogram, level.tilt_deg[used], reach_px, part))
+    return np.array(offsets)
 
 
-def _telling_slices(level: AlignViews, binned: Alignment, own: Floats) -> list[float]:
+def _telling_slices(level: AlignViews, binned: Alignment) -> list[float]:
     """Places along the axis of three slices apart from each other, each of the strongest contrast in its third."""
     used = level.indices
+    own = turned_back(total_shift(binned), total_turn(binned))[used]
     height = level.values.shape[1]
     contrast = shifted_rows(level.values[used].std(axis=2).astype(float), own[:, 1]).min(axis=0)
     contrast = np.nan_to_num(contrast, nan=0.0)

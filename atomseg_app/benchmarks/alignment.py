@@ -1,0 +1,157 @@
+"""``atomseg bench alignment``: mis-aligned series with known answers, and an experimental one against ETSpy."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from atomseg_app.alignment import Alignment
+from atomseg_app.benchmarks.misaligned import random_alignment, random_ellipsoids, series_of
+from atomseg_app.benchmarks.table import print_table
+from atomseg_app.data import ImageSeries, TiltSeries
+from atomseg_app.operations import Report
+from atomseg_app.tomography.align import STEPS_KEY, align
+from atomseg_app.tomography.align_operations import Align
+
+Floats = npt.NDArray[np.float64]
+
+SEEDS = (0, 1, 2, 3)
+_SIZE_PX, _NOISE = 256, 0.01
+_TILT = np.arange(-75.0, 74.0, 2.0)
+_LIMITS = {"across_px": 0.1, "along_px": 0.1, "axis_px": 0.1, "rotation_deg": 0.05}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What is left of a mis-alignment, where the sample sits being free.
+
+    rms over the views of shifts across and along the axis, without what a moved sample explains: x0 cos + z0 sin
+    across, y0 along. ``axis_px`` is the part across that is the same in all views, fitted with these.
+    """
+
+    across_px: float
+    along_px: float
+    axis_px: float
+    rotation_deg: float
+
+    @property
+    def within(self) -> bool:
+        """Whether all are within the limits of the benchmark."""
+        return all(abs(getattr(self, name)) <= limit for name, limit in _LIMITS.items())
+
+
+def errors(found: Alignment, truth: Alignment, tilt_deg: Floats) -> Errors:
+    """Compare alignments of the same series, in the frame of the true tilt axis."""
+    off = np.array([
+        np.subtract(found.shift_x_px, truth.shift_x_px) + found.axis_offset_px - truth.axis_offset_px,
+        np.subtract(found.shift_y_px, truth.shift_y_px),
+    ])  # fmt: skip
+    turn = np.deg2rad(truth.axis_rotation_deg)
+    across, along = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) @ off
+    theta = np.deg2rad(tilt_deg)
+    moved = np.stack([np.cos(theta), np.sin(theta)], axis=1)
+    left = across - moved @ np.linalg.lstsq(moved, across, rcond=None)[0]
+    fit = np.linalg.lstsq(np.column_stack([np.ones(len(theta)), moved]), across, rcond=None)[0]
+    return Errors(
+        float(np.sqrt(np.mean(left**2))), float(along.std()), float(fit[0]),
+        found.axis_rotation_deg - truth.axis_rotation_deg,
+    )  # fmt: skip
+
+
+def run() -> int:
+    """Print the tables; 1 if a series of known answer is not aligned within the limits."""
+    failed = _known_answers()
+    _experimental()
+    return int(failed)
+
+
+def _known_answers() -> bool:
+    rows: list[list[object]] = []
+    failed = False
+    for seed in SEEDS:
+        truth = random_alignment(len(_TILT), seed)
+        series = series_of(random_ellipsoids(_SIZE_PX, seed), _TILT, (_SIZE_PX, _SIZE_PX), truth, _NOISE, seed + 1)
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = align(series, Align(), Report())
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        assert found.alignment is not None
+        left = errors(found.alignment, truth, _TILT)
+        failed |= not left.within
+        entries = found.metadata[STEPS_KEY]
+        rows.append([
+            seed, left.across_px, left.along_px, left.axis_px, left.rotation_deg, entries[0]["r_before"],
+            entries[-1]["r_after"], wall, cpu,
+        ])  # fmt: skip
+    print_table(
+        f"Alignment of {len(_TILT)} views of {_SIZE_PX} x {_SIZE_PX} (ellipsoids, {_NOISE:.0%} noise), shifted by up "
+        "to 20 px, axis off by 7 px and 1.5 degrees: what is left",
+        [
+            "seed",
+            "across (px rms)",
+            "along (px rms)",
+            "axis (px)",
+            "axis (degrees)",
+            "R before",
+            "R after",
+            "s",
+            "CPU s",
+        ],
+        rows,
+    )
+    return failed
+
+
+def _experimental() -> None:
+    """HAADF.mrc of ETSpy's test data, in the folder that ATOMSEG_TEST_DATA names, against ETSpy's own alignment."""
+    folder = Path(os.environ.get("ATOMSEG_TEST_DATA", "")) / "tomography"
+    if not (folder / "HAADF.mrc").exists():
+        return
+    from atomseg_app.io import files
+    from atomseg_app.tomography.align_views import align_views
+    from atomseg_app.tomography.residual import r_factor
+
+    rows: list[list[object]] = []
+    taken = files.read(folder / "HAADF.mrc", None, Report())
+    theirs = files.read(folder / "HAADF_Aligned.hspy", None, Report())
+    assert isinstance(taken, TiltSeries)
+    assert isinstance(theirs, ImageSeries)
+    series = replace(taken, tilt_axis="x")
+    found = align(series, Align(), Report())
+    assert found.alignment is not None
+    etspy = etspy_alignment(folder / "HAADF_Aligned.hspy")
+    tilt = np.asarray(series.tilt_deg)
+    left = errors(found.alignment, etspy, tilt)
+    none = Alignment.none(len(tilt))
+    for name, values, alignment in (
+        ("as taken", taken.values, none),
+        ("ETSpy's aligned images", theirs.values, none),
+        ("ETSpy's shifts and axis in our projector", taken.values, etspy),
+        ("ours", taken.values, found.alignment),
+    ):
+        views = align_views(values.transpose(0, 2, 1), tilt, (), Report())
+        rows.append([name, r_factor(views, alignment, Report()), alignment.axis_rotation_deg])
+    print_table(
+        "HAADF.mrc, 77 views of 256 x 256: agreement with one volume", ["alignment", "R", "axis (degrees)"], rows
+    )
+    print_table(
+        "Ours against ETSpy's shifts, the place of the sample left free",
+        ["across (px rms)", "along (px rms)", "axis (px)", "axis (degrees)"],
+        [[left.across_px, left.along_px, left.axis_px, left.rotation_deg]],
+    )
+
+
+def etspy_alignment(path: Path) -> Alignment:
+    """Alignment that ETSpy noted in a file of its own: shifts that were undone, then a turn and a move of the axis."""
+    import h5py
+
+    with h5py.File(path) as file:
+        noted = file["Experiments/__unnamed__/metadata/Tomography"]
+        shift = -np.asarray(noted["_sig_shifts/data"], float)
+        turn, offset = float(noted.attrs["tiltaxis"]), float(noted.attrs["yshift"])
+    along, across = shift[:, 1], shift[:, 0]
+    return Alignment(tuple(across), tuple(along), (0.0,) * len(shift), -offset, turn)
