@@ -136,9 +136,9 @@ class Canvas(QWidget):
         self._resize()
         self.update()
 
-    def set_geometry_now(self, geometry: ViewGeometry) -> None:
-        """Look somewhere else."""
-        self._fitted = False
+    def set_geometry_now(self, geometry: ViewGeometry, *, fitted: bool = False) -> None:
+        """Look somewhere else; ``fitted`` views go on following the window."""
+        self._fitted = fitted
         self._show(geometry)
 
     def fit(self) -> None:

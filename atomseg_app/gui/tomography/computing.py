@@ -18,6 +18,9 @@ from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Operation, Parameters
 
+STEPS = "alignment_steps"
+"""Metadata of a series that was aligned: what each step found, and the R-factor before and after it."""
+
 
 class Computing(QObject):
     """Jobs of the tab, one an operation at a time. ``changed`` when one begins or ends; ``previewed(name, array)``.
@@ -151,6 +154,7 @@ def aligned_as(now: TiltSeries, before: TiltSeries, result: TiltSeries) -> TiltS
         euler_deg=result.euler_deg if refined else now.euler_deg,
         excluded=excluded,
         history=result.history,
+        metadata={**now.metadata, **{key: result.metadata[key] for key in (STEPS,) if key in result.metadata}},
     )
 
 

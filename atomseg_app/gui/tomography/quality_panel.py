@@ -1,4 +1,4 @@
-"""Step 5: how far a volume can be trusted: Fourier shell correlation, residuals of the views."""
+"""Step 5: how far a volume can be trusted: how well it explains the views, and Fourier shell correlation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from atomseg_app.data import Volume
 from atomseg_app.gui.actions import ActionRegistry
 from atomseg_app.gui.sections import muted
 from atomseg_app.gui.tomography.computing import Computing
@@ -15,19 +16,40 @@ from atomseg_app.operations import Operation
 
 
 class QualityPanel(QWidget):
-    """Runs measures of quality and shows their curves."""
+    """What is known of the volume that is shown, and measures of quality to run."""
 
     def __init__(
         self, operations: Sequence[Operation], model: TomoModel, computing: Computing, actions: ActionRegistry
     ) -> None:
         super().__init__()
-        self._model, self._computing = model, computing
+        self._model = model
         self.run = RunPanel("Measure the quality", operations, model, computing, actions)
-        self.empty = muted("Nothing to measure yet.")
+        self.state = muted()
+        self.state.setAccessibleName("How well the volume explains the views")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
+        layout.addWidget(self.state)
         layout.addWidget(self.run)
-        layout.addWidget(self.empty)
         self.run.setVisible(bool(operations))
-        self.empty.setVisible(not operations)
+        for signal in (model.current_changed, model.changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is known of the volume."""
+        volume = self._model.volume()
+        self.state.setText("Show a reconstructed volume." if volume is None else volume_text(volume))
+
+
+def volume_text(volume: Volume) -> str:
+    """How a volume was made, and how much of the views it leaves unexplained."""
+    lines = []
+    r_factor, iterations = volume.metadata.get("r_factor"), volume.metadata.get("iterations")
+    if isinstance(r_factor, float):
+        lines.append(f"R-factor {100 * r_factor:.2f} %: what of the views its projections do not explain.")
+    if isinstance(iterations, int):
+        lines.append(f"{iterations} iterations.")
+    for step in volume.history[-1:]:
+        lines += list(step.notes)
+    return "\n".join(lines) or "Nothing is known of how this volume was made."

@@ -15,9 +15,13 @@ from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.operations import Operation
 
-_ONLY = {"filter": ("fbp", "wbp"), "relaxation": ("sirt", "os-sirt", "sart")}
+_ONLY = {
+    "filter": ("fbp",), "relaxation": ("sirt", "os-sart", "sart", "gradient"),
+    "subsets": ("os-sart", "osem", "asd-pocs"), "tv_weight": ("tv", "fista-tv"), "damping": ("tikhonov",),
+    "grey_levels": ("dart",),
+}  # fmt: skip
 """Fields that only some algorithms look at."""
-_NOT = {"iterations": ("fbp", "wbp"), "preview_slice": ("fbp", "wbp")}
+_NOT = {"iterations": ("fbp",), "preview_slice": ("fbp",), "stop": ("fbp",)}
 """Fields that some algorithms do not look at."""
 
 

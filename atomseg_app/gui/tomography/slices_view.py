@@ -90,12 +90,14 @@ class SlicesView(QWidget):
         self.wide = name
         for part, widget in self._parts().items():
             widget.setVisible(self.wide in ("", part))
+        self._link(self.panes["XY"])
         self.widened.emit(name)
 
     def fit(self) -> None:
         """The whole volume in every slice."""
         for pane in self.panes.values():
             pane.fit()
+        self._link(self.panes["XY"])
 
     def zoom(self, factor: float) -> None:
         """Zoom all slices."""
@@ -169,16 +171,31 @@ class SlicesView(QWidget):
         geometry = source.geometry_now
         per_nm = geometry.zoom / _shorter(self._volume, source)
         middle = {source.plane.across: geometry.x, source.plane.down: geometry.y}
+        if source.fitted:
+            self._fit_together(self._volume)
         for pane in self.panes.values():
-            if pane is source:
-                continue
-            if source.fitted:
-                pane.fit()
+            if pane is source or source.fitted:
                 continue
             now = pane.geometry_now
             x, y = middle.get(pane.plane.across, now.x), middle.get(pane.plane.down, now.y)
             pane.set_geometry_now(replace(now, x=x, y=y, zoom=per_nm * _shorter(self._volume, pane)))
         self._linking = False
+
+    def _fit_together(self, volume: Volume) -> None:
+        """The whole of every slice, all at the scale of the one with least room."""
+        fitting = {
+            name: pane.geometry_now.fitted(pane.shape) for name, pane in self.panes.items() if pane.shape is not None
+        }
+        scales = [
+            geometry.zoom / _shorter(volume, self.panes[name])
+            for name, geometry in fitting.items()
+            if self.wide in ("", name)
+        ]
+        if not scales:
+            return
+        for name, geometry in fitting.items():
+            pane = self.panes[name]
+            pane.set_geometry_now(replace(geometry, zoom=min(scales) * _shorter(volume, pane)), fitted=True)
 
     def _on_hover(self, pane: SlicePane, pointer: Pointer | None) -> None:
         if pointer is None or self._volume is None:

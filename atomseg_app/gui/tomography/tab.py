@@ -356,7 +356,7 @@ class TomographyTab(Tab):
         self.context.actions.refresh()
 
     def _on_preview(self, operation: str, name: str, array: Any) -> None:
-        if array.ndim == 2:
+        if name == "slice":
             job = self.computing.jobs.get(operation)
             self.series_page.show_preview(array, "Slice forming" + (f": {job.message}" if job is not None else ""))
 

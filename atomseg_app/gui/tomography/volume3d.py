@@ -17,6 +17,7 @@ from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.colour_maps import colour_table
 from atomseg_app.gui.contrast import Contrast
+from atomseg_app.gui.image_view import Readout
 from atomseg_app.gui.scale_bar import length_text
 from atomseg_app.gui.sections import WrappedLabel
 from atomseg_app.gui.theme import Theme
@@ -293,9 +294,7 @@ class Volume3D(QStackedWidget):
         self.notice.setProperty("role", "small")
         self.notice.setAccessibleName("About the resolution in 3D")
         self.notice.hide()
-        self.size_line = QLabel()
-        self.size_line.setProperty("role", "small")
-        self.size_line.setAccessibleName("Size of the box")
+        self.size_line = Readout("Size of the box")
         self._canvas_page = QWidget()
         page = QVBoxLayout(self._canvas_page)
         page.setContentsMargins(0, 0, 0, 0)
