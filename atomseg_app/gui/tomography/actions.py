@@ -76,7 +76,11 @@ def _cannot_run(tab: TomographyTab, operation: Operation) -> str:
         return "It is running."
     if operation.inputs[0] != "tilt-series":
         return no_volume(tab)
-    return no_series(tab) if operation.name.startswith("prepare") else no_angles(tab)
+    series = tab.model.working_series()
+    if series is None:
+        return no_series(tab)
+    needs_angles = not operation.name.startswith("prepare")
+    return "Give the tilt angles first (step 1)." if needs_angles and not angles_known(series) else ""
 
 
 def _angles(tab: TomographyTab) -> list[Action]:

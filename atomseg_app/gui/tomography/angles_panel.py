@@ -13,10 +13,10 @@ from atomseg_app.errors import UserError
 from atomseg_app.gui.sections import ActionButton, muted
 from atomseg_app.gui.tomography.data_list import angles_line, size_text
 from atomseg_app.gui.tomography.model import TomoModel, angles_known
+from atomseg_app.gui.tomography.series_editing import NAMES
 from atomseg_app.tomography.tilts import saxton, start_step
 
 SCHEMES = {"step": "Start and step", "saxton": "Saxton scheme"}
-AXES = {"y": "vertical", "x": "horizontal"}
 
 
 class AnglesPanel(QWidget):
@@ -35,7 +35,7 @@ class AnglesPanel(QWidget):
         self.start = _edit("First angle", "Angle of the first view in degrees.", "-70")
         self.step = _edit("Step", "Angle between views in degrees, with its sign; of Saxton's scheme that at 0°.", "2")
         self.axis = _choice(
-            "Tilt axis", "Direction of the tilt axis in the images; it is drawn over the picture.", AXES
+            "Tilt axis", "Direction of the tilt axis in the images; it is drawn over the picture.", NAMES
         )
         self.axis.currentIndexChanged.connect(lambda _index: self.axis_chosen.emit(self.axis.currentData()))
         self.pixel = _edit("Pixel size", "Size of a pixel in nm. Enter applies it.", "")

@@ -96,6 +96,20 @@ class TomoModel(QObject):
         entry = self.entry
         return entry.data if entry is not None and isinstance(entry.data, Volume) else None
 
+    def origin(self) -> int | None:
+        """Id of the series that was reconstructed to the volume that is shown, while that series is open."""
+        entry = self.entry
+        if entry is None or isinstance(entry.data, TiltSeries):
+            return None
+        known = self.entries.get(entry.origin)
+        return entry.origin if known is not None and isinstance(known.data, TiltSeries) else None
+
+    def working_series(self) -> TiltSeries | None:
+        """The series that is shown, or the one that the volume shown was reconstructed from."""
+        origin = self.origin()
+        found = self.entry if origin is None else self.entries[origin]
+        return found.data if found is not None and isinstance(found.data, TiltSeries) else None
+
     @property
     def view(self) -> int:
         """Index of the view that is shown; at first the one that is tilted least."""

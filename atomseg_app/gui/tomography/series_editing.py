@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from atomseg_app.data import TiltSeries
 from atomseg_app.errors import UserError
+from atomseg_app.gui.alive import while_alive
+from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.tomography import edits
-from atomseg_app.gui.tomography.axis_guess import guess_axis
 from atomseg_app.gui.tomography.model import TomoModel, with_data
 from atomseg_app.gui.tomography.paste_dialog import PasteDialog
 from atomseg_app.gui.tomography.placing import moved_on_detector
@@ -23,8 +24,10 @@ from atomseg_app.gui.tomography.saving import Saver
 from atomseg_app.io.alignment_files import read_alignment, write_alignment
 from atomseg_app.operations import Report
 from atomseg_app.tomography.angle_lists import read_angle_file
+from atomseg_app.tomography.axis_direction import AxisOffer, offer_axis
 from atomseg_app.tomography.tilts import with_angles
 
+NAMES = {"y": "vertical", "x": "horizontal"}
 Angles = Sequence[float] | npt.NDArray[np.float64]
 
 
@@ -33,6 +36,7 @@ class SeriesEditing:
 
     def __init__(self, context: Context, model: TomoModel, saver: Saver, parent: QWidget) -> None:
         self._context, self._model, self._saver, self._parent = context, model, saver, parent
+        self._background = Background()
 
     def paste_angles(self) -> None:
         """Angles from a list that the user pastes."""
@@ -67,14 +71,27 @@ class SeriesEditing:
         count = f"{len(views)} views" if len(views) > 1 else f"view {views[0] + 1}"
         self._change(f"{'Use' if again else 'Exclude'} {count}", edits.with_used(series, views, used=again))
 
-    def suggest_axis(self) -> None:
-        """Say which direction of the axis fits the images better; the user decides."""
+    def suggest_axis(self, *, asked: bool = True) -> None:
+        """Tell which direction of the axis fits the images; the user decides. Not ``asked``: only if it is the other."""
         series = self.series()
-        axis, text = guess_axis(series)
-        if axis is None or axis == series.tilt_axis:
-            self._context.notify.info(text)
-        else:
-            self._context.notify.warn(text, "Switch the axis", partial(self.set_axis, axis))
+
+        def tell(offer: AxisOffer) -> None:
+            now, better = NAMES[series.tilt_axis], "" if offer.axis is None else NAMES[offer.axis]
+            if better and better != now and series is self._model.series():
+                text = f"The views agree with a tilt axis that is {better}, but it is set to {now}."
+                self._context.notify.warn(text, "Switch the axis", partial(self._switch, series, offer.axis))
+            elif asked and better:
+                self._context.notify.info(f"The views agree with a tilt axis that is {now}, as it is set.")
+            elif asked:
+                self._context.notify.info("The views do not tell the direction of the axis; see how the sample turns.")
+
+        self._background.run(lambda: offer_axis(series), while_alive(self._parent, tell))
+
+    def _switch(self, series: TiltSeries, axis: Any) -> None:
+        """Take the axis that was offered for a series, if that one is still shown."""
+        shown = self._model.series()
+        if shown is not None and shown.values is series.values:
+            self.set_axis(axis)
 
     def clear_alignment(self) -> None:
         """Forget the alignment."""

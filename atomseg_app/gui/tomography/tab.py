@@ -84,6 +84,8 @@ class TomographyTab(Tab):
             self.model.add(Entry(item))
         elif isinstance(item, ImageSeries):
             self.model.add(Entry(as_series(item)))
+            if isinstance(item, TiltSeries) and item.alignment is None:
+                self.editing.suggest_axis(asked=False)
 
     def is_empty(self) -> bool:
         """Whether nothing is open."""
@@ -153,6 +155,9 @@ class TomographyTab(Tab):
             RECONSTRUCT: self.steps.reconstruct_section, QUALITY: self.steps.quality_section,
         }[step]  # fmt: skip
         section.unfold()
+        origin = self.model.origin()
+        if operation.inputs[0] == TiltSeries.kind and origin is not None:
+            self.model.show_entry(origin)  # the slice that forms is seen beside its views
         self._panel(step).run(operation.name)
 
     # -- view
