@@ -72,13 +72,26 @@ class Intensities:
 class _AmplitudeProblem(Problem):
     """The fit of one scene in which positions and shapes are known."""
 
-    def normal_equations(self, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None) -> normal.Normal:
+    def normal_equations(self, at: Point, weight: torch.Tensor) -> normal.Normal:
         """Joint normal equations that move amplitudes and the background alone."""
-        whole = super().normal_equations(at, weight, data)
-        free = np.zeros(whole.layout.count)
-        free[_linear(whole.layout)] = 1
+        whole = super().normal_equations(at, weight)
+        free = _free(whole.layout)
         matrix = sp.diags(free) @ whole.matrix @ sp.diags(free) + sp.diags(1 - free)
         return normal.Normal(whole.layout, sp.csr_matrix(matrix), whole.gradient * free)
+
+    def with_new_gradient(
+        self, equations: normal.Normal, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None
+    ) -> normal.Normal:
+        """Normal equations of :meth:`normal_equations` with another gradient."""
+        whole = super().with_new_gradient(equations, at, weight, data)
+        return whole.with_gradient(whole.gradient * _free(whole.layout))
+
+
+def _free(layout: normal.Layout) -> Floats:
+    """1 for each unknown (count,) that may move, 0 for the others."""
+    free = np.zeros(layout.count)
+    free[_linear(layout)] = 1
+    return free
 
 
 def _linear(layout: normal.Layout) -> Ints:

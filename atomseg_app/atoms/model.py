@@ -145,15 +145,17 @@ class Renderer:
     def render(self, state: ColumnState) -> torch.Tensor:
         """Sum of the columns (y, x), without background."""
         height, width = self.shape
-        padded = torch.zeros((height + 2 * self.pad) * (width + 2 * self.pad), device=self.device)
-        stride = width + 2 * self.pad
-        steps = torch.arange(self.size, device=self.device)
+        image = torch.zeros((height + 2 * self.pad, width + 2 * self.pad), device=self.device)
         for chunk in self.chunks(state):
-            amplitude = self._tensor(state.amplitude[chunk.rows])[:, None, None]
-            where = (chunk.top[:, None] + steps)[:, :, None] * stride + (chunk.left[:, None] + steps)[:, None, :]
-            padded.scatter_add_(0, where.reshape(-1), (chunk.gaussian * amplitude).reshape(-1))
-        image = padded.view(height + 2 * self.pad, stride)
+            self.add(image, chunk, state.amplitude[chunk.rows])
         return image[self.pad : self.pad + height, self.pad : self.pad + width]
+
+    def add(self, padded: torch.Tensor, chunk: Chunk, amplitude: Floats) -> None:
+        """Add the columns of a chunk, with amplitudes (c,), to a padded image."""
+        steps, stride = torch.arange(self.size, device=self.device), padded.shape[1]
+        where = (chunk.top[:, None] + steps)[:, :, None] * stride + (chunk.left[:, None] + steps)[:, None, :]
+        values = chunk.gaussian * self._tensor(amplitude)[:, None, None]
+        padded.view(-1).scatter_add_(0, where.reshape(-1), values.reshape(-1))
 
     def moments(self, padded: torch.Tensor, state: ColumnState, degree: int, power: int = 1) -> Floats:
         """Moments (n, degree+1, degree+1), indexed [power of dy, power of dx], of a padded image times Gaussian**power.
@@ -163,52 +165,23 @@ class Renderer:
         out = np.empty((len(state), degree + 1, degree + 1))
         for chunk in self.chunks(state):
             weighted = self.patches(padded, chunk) * chunk.gaussian**power
-            out[chunk.rows] = _moments(weighted, chunk.dy, chunk.dx, degree)
+            out[chunk.rows] = patch_moments(weighted, chunk, degree)
         return out
 
-    def information(
-        self, score: torch.Tensor, weight: torch.Tensor, state: ColumnState
-    ) -> tuple[Floats, Floats, Floats]:
-        """Moments for one Fisher-scoring step from padded score and weight images.
 
-        Returns score·g to degree 2 (n, 3, 3), then weight·g and weight·g² to degree 4 (n, 5, 5).
-        """
-        n = len(state)
-        first, cross, second = np.empty((n, 3, 3)), np.empty((n, 5, 5)), np.empty((n, 5, 5))
-        for chunk in self.chunks(state):
-            first[chunk.rows] = _moments(self.patches(score, chunk) * chunk.gaussian, chunk.dy, chunk.dx, 2)
-            weighted = self.patches(weight, chunk).mul_(chunk.gaussian)
-            cross[chunk.rows] = _moments(weighted, chunk.dy, chunk.dx, 4)
-            second[chunk.rows] = _moments(weighted.mul_(chunk.gaussian), chunk.dy, chunk.dx, 4)
-        return first, cross, second
-
-    def pair_information(self, weight: torch.Tensor, state: ColumnState, first: Ints, second: Ints) -> Floats:
-        """Fisher blocks (m, 6, 6) between columns ``first`` and ``second`` (m,) for a padded weight image.
-
-        The product of two Gaussians is a Gaussian between them, so its moments about there give the block.
-        """
-        one, two = state.take(first), state.take(second)
-        q1, q2 = one.precision, two.precision
-        p1 = np.stack([one.x, one.y], axis=1)
-        p2 = np.stack([two.x, two.y], axis=1)
-        total = q1 + q2
-        centre = np.asarray(np.linalg.solve(total, q1 @ p1[..., None] + q2 @ p2[..., None])[..., 0], np.float64)
-        gap = p1 - p2
-        between = np.einsum("mi,mij,mj->m", gap, q1 @ np.linalg.solve(total, q2), gap)
-        root = np.swapaxes(np.linalg.cholesky(total), 1, 2)
-        product = ColumnState(centre[:, 0], centre[:, 1], np.exp(-between / 2), root)
-        moments = self.moments(weight, product, 4) * product.amplitude[:, None, None]
-        matrix = moment_matrix(moments)  # (m, 6, 6) over monomials about the product's centre
-        left = coefficients(one, self.unit) @ shifted((centre - p1) / self.unit)
-        right = coefficients(two, self.unit) @ shifted((centre - p2) / self.unit)
-        return np.asarray(left @ matrix @ np.swapaxes(right, 1, 2))
-
-
-def _moments(weighted: torch.Tensor, dy: torch.Tensor, dx: torch.Tensor, degree: int) -> Floats:
-    in_y = torch.stack([dy**k for k in range(degree + 1)], dim=1)  # (c, d, p)
-    in_x = torch.stack([dx**k for k in range(degree + 1)], dim=2)  # (c, p, d)
+def patch_moments(weighted: torch.Tensor, chunk: Chunk, degree: int) -> Floats:
+    """Moments (c, degree+1, degree+1), indexed [power of dy, power of dx], of patches (c, p, p) of a chunk."""
+    in_y = torch.stack(_powers(chunk.dy, degree), dim=1)  # (c, d, p)
+    in_x = torch.stack(_powers(chunk.dx, degree), dim=2)  # (c, p, d)
     moments: Floats = torch.bmm(in_y, torch.bmm(weighted, in_x)).cpu().numpy().astype(np.float64)
     return moments
+
+
+def _powers(values: torch.Tensor, degree: int) -> list[torch.Tensor]:
+    powers = [torch.ones_like(values)]
+    for _ in range(degree):
+        powers.append(powers[-1] * values)
+    return powers
 
 
 def moment_vector(moments: Floats) -> Floats:

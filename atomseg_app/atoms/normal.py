@@ -6,6 +6,7 @@ three of ``S`` where it is free); the background's coefficients; the three of a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.linalg import lapack
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 from scipy.spatial import cKDTree
 
 from atomseg_app.atoms import model
@@ -30,6 +31,9 @@ _COMMON = np.zeros((model.PARAMETERS, 3))
 _COMMON[3:] = np.eye(3)
 _DENSE = 900  # unknowns up to which the exact inverse is cheap
 _RIDGE = 1e-9  # of every unknown's own information, so that rounding leaves the matrix positive
+_SLIGHT = 0.02  # of the diagonal: a matrix damped no more than that is preconditioned as the undamped one
+_STEP_TOLERANCE = 1e-3
+_PROBE_TOLERANCE = 1e-2  # its square is what the variances lack
 _PROBE_DISTANCE = 3.5  # in typical neighbour distances: columns this far apart do not feel each other's errors
 
 
@@ -103,7 +107,7 @@ class Normal:
         layout = self.layout
         damped = np.full(layout.count, damping)
         damped[: layout.first_node] += np.repeat(np.broadcast_to(columns, layout.columns), layout.own)
-        return self._conjugate_gradients(self.gradient[:, None], damped, tolerance=1e-4)[:, 0]
+        return self._conjugate_gradients(self.gradient[:, None], damped, tolerance=_STEP_TOLERANCE)[:, 0]
 
     @cached_property
     def _own_blocks(self) -> Floats:
@@ -115,23 +119,26 @@ class Normal:
         out[row[mine]] = blocks.data[mine]
         return out
 
-    def _conjugate_gradients(self, rhs: Floats, damping: Floats, tolerance: float) -> Floats:
-        """Block-preconditioned conjugate gradients for several right-hand sides (count, k)."""
-        layout = self.layout
-        diagonal = self.matrix.diagonal() * damping
-        matrix = (self.matrix + sp.diags(diagonal)).tocsr()
-        n, k, first = layout.columns, layout.own, layout.first_node
+    @cached_property
+    def _rest(self) -> sp.csc_matrix:
+        """Information on all that is no column's own."""
+        first = self.layout.first_node
+        return self.matrix[first:, first:].tocsc()
+
+    @cached_property
+    def _rest_solver(self) -> SuperLU:
+        return _factorised(self._rest)
+
+    def _preconditioner(self, diagonal: Floats) -> Callable[[Floats], Floats]:
+        """Inverse of the blocks of single columns and of the rest, with what is added to the diagonal (count,)."""
+        n, k, first = self.layout.columns, self.layout.own, self.layout.first_node
         own = self._own_blocks
         index = np.arange(k)
         damped = own.copy()
         damped[:, index, index] += diagonal[:first].reshape(n, k) + 1e-12 * own[:, index, index]
         inverse = np.linalg.inv(damped)
-        rest = splu(
-            matrix[first:, first:].tocsc(),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
+        slight = np.all(diagonal[first:] <= _SLIGHT * self._rest.diagonal())
+        rest = self._rest_solver if slight else _factorised(self._rest + sp.diags(diagonal[first:]))
 
         def precondition(r: Floats) -> Floats:
             z = np.empty_like(r)
@@ -140,6 +147,12 @@ class Normal:
                 z[first:, side] = rest.solve(r[first:, side])
             return z
 
+        return precondition
+
+    def _conjugate_gradients(self, rhs: Floats, damping: Floats, tolerance: float) -> Floats:
+        """Block-preconditioned conjugate gradients for several right-hand sides (count, k)."""
+        matrix, diagonal = self.matrix, self.matrix.diagonal() * damping
+        precondition = self._preconditioner(diagonal)
         x = np.zeros_like(rhs)
         r = rhs.copy()
         z = precondition(r)
@@ -147,7 +160,7 @@ class Normal:
         rz = np.sum(r * z, axis=0)
         goal = tolerance**2 * rz
         for _ in range(200):
-            q = matrix @ p
+            q = matrix @ p + diagonal[:, None] * p
             curvature = np.sum(p * q, axis=0)
             going = (rz > goal) & (curvature > 0)  # rounding can leave a flat direction slightly negative
             if not going.any():
@@ -174,7 +187,7 @@ class Normal:
         where = np.asarray(rows) * self.layout.own + 2
         probes = np.zeros((self.layout.count, len(where)))
         probes[where, np.arange(len(where))] = 1
-        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=1e-2)
+        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=_PROBE_TOLERANCE)
         return np.asarray(answer[where, np.arange(len(where))])
 
     def amplitude_information(self) -> Floats:
@@ -195,8 +208,14 @@ class Normal:
         probes = np.zeros((self.layout.count, 2 * (int(colour.max()) + 1)))
         for axis in (0, 1):
             probes[where[:, axis], 2 * colour + axis] = 1
-        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=1e-3)
+        answer = self._conjugate_gradients(probes, np.zeros(len(probes)), tolerance=_PROBE_TOLERANCE)
         return np.stack([answer[where[:, axis], 2 * colour + axis] for axis in (0, 1)], axis=1)
+
+
+def _factorised(matrix: sp.csc_matrix) -> SuperLU:
+    return splu(
+        sp.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
 
 
 def _inverse_diagonal(matrix: Floats) -> Floats:
@@ -211,19 +230,26 @@ def _inverse_diagonal(matrix: Floats) -> Floats:
 
 
 def colours(x: Floats, y: Floats) -> Ints:
-    """Colours (n,) such that columns of one colour are far apart: cells of a grid, then rank inside the cell."""
+    """Colours (n,) such that columns of one colour are far apart: each column in turn takes the first that is free."""
     points = np.stack([x, y], axis=1)
-    gap = np.median(cKDTree(points).query(points, k=2)[0][:, 1])
-    cell = np.floor(points / max(gap, 1e-6) * 1.0).astype(np.int64)
-    period = int(np.ceil(_PROBE_DISTANCE)) + 1
-    colour = (cell[:, 0] % period) * period + cell[:, 1] % period
-    key = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
-    order = np.lexsort((y, key))
-    rank = np.zeros(len(x), np.int64)
-    same = np.concatenate([[False], key[order][1:] == key[order][:-1]])
-    start = np.maximum.accumulate(np.where(~same, np.arange(len(x)), 0))
-    rank[order] = np.arange(len(x)) - start
-    return np.asarray(np.unique(colour + period**2 * rank, return_inverse=True)[1])
+    tree = cKDTree(points)
+    gap = max(float(np.median(tree.query(points, k=2)[0][:, 1])), 1e-6)
+    pairs = tree.query_pairs(_PROBE_DISTANCE * gap, output_type="ndarray")
+    order = np.lexsort((x, np.floor(y / gap)))  # row by row, where few colours suffice
+    rank = np.argsort(order)
+    later, earlier = np.sort(rank[pairs], axis=1)[:, ::-1].T
+    later, earlier = later[by := np.argsort(later, kind="stable")], earlier[by]
+    start = np.searchsorted(later, np.arange(len(x) + 1)).tolist()
+    taken: list[int] = []  # one bit for the colour of each column
+    near = earlier.tolist()
+    for k in range(len(x)):
+        used = 0
+        for i in near[start[k] : start[k + 1]]:
+            used |= taken[i]
+        taken.append(~used & (used + 1))
+    found = np.empty(len(x), np.int64)
+    found[order] = [bit.bit_length() - 1 for bit in taken]
+    return found
 
 
 def neighbours(state: model.ColumnState, reach_px: float) -> tuple[Ints, Ints]:
@@ -241,9 +267,8 @@ def assemble(
     background: Background,
     node_terms: tuple[Floats, sp.csr_matrix],
 ) -> Normal:
-    """Normal equations from the moments of :meth:`model.Renderer.information`, pair blocks and background terms.
-
-    ``node_terms`` are gradient and information of the background's coefficients.
+    """Normal equations from moments (n, 3, 3) of the score times each Gaussian, (n, 5, 5) of the weight times it and
+    times its square, blocks (m, 6, 6) of ``pairs`` of columns, and gradient and information of the background.
     """
     node_gradient, node_matrix = node_terms
     n, k, first = layout.columns, layout.own, layout.first_node

@@ -45,7 +45,7 @@ def excess_power(fit: Fit) -> Floats:
     white = torch.randn(at.image.shape, generator=torch.Generator().manual_seed(_SEED)).to(at.image.device)
     start = replace(at, own=0 * at.own, common=0 * at.common)
     weight = problem.weight(at, fit.noise)
-    equations = problem.normal_equations(start, weight, at.image + white * deviation)
+    equations = problem.with_new_gradient(fit.equations, start, weight, at.image + white * deviation)
     taken = problem.response(at, equations.layout, equations.solve(LEAST_DAMPING))
     real = asked.power((problem.scene.data - at.image) / deviation * problem.valid)
     reference = asked.power((white - taken / deviation) * problem.valid)

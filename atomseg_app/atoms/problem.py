@@ -11,6 +11,7 @@ import torch
 
 from atomseg_app.atoms import model, normal
 from atomseg_app.atoms.noise import Noise
+from atomseg_app.atoms.quadrature import WeightGrid
 from atomseg_app.atoms.spline import Background
 
 Floats = npt.NDArray[np.float64]
@@ -124,6 +125,7 @@ class Problem:
         self._fixed = fixed
         reach = max(3, int(np.ceil(model.REACH_SIGMA * sigma_px)))
         self.renderer = model.Renderer(scene.shape, reach, sigma_px, scene.data.device)
+        self.grid = WeightGrid(scene.shape, sigma_px, scene.data.device)
         node_px = max(_NODES_SPACING * spacing_px, _NODES_SIGMA * sigma_px)
         self.background = Background(scene.shape, node_px, scene.data.device)
         self.valid = scene.valid.to(torch.float32)
@@ -172,14 +174,14 @@ class Problem:
         """Quasi-deviance of the image, and of the shapes from their prior."""
         return float(self.deviance_image(at, noise).sum(dtype=torch.float64)) + self.prior.penalty(at)
 
-    def normal_equations(self, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None) -> normal.Normal:
-        """Joint normal equations at a point for weights (y, x), for the scene's data or other ``data`` (y, x)."""
+    def normal_equations(self, at: Point, weight: torch.Tensor) -> normal.Normal:
+        """Joint normal equations at a point for weights (y, x)."""
         state = at.state
-        score = ((self.scene.data if data is None else data) - at.image) * weight
-        padded = self.renderer.padded(weight)
-        moments = self.renderer.information(self.renderer.padded(score), padded, state)
+        score = (self.scene.data - at.image) * weight
+        sums = self.grid.sums(weight)
+        moments = (self.renderer.moments(self.renderer.padded(score), state, 2), *self.grid.own(sums, state))
         one, two = normal.neighbours(state, _PAIR_REACH_SIGMA * self.sigma)
-        pairs = (one, two, self.renderer.pair_information(padded, state, one, two))
+        pairs = (one, two, self.grid.pairs(sums, state, one, two))
         gram = self.background.gram(weight)
         rough = self.background.roughness * (_ROUGHNESS * self.background.mean_gram(weight))
         layout = normal.Layout(len(state), self.background.count, self.free)
@@ -191,9 +193,14 @@ class Problem:
         pull = stiffness * (self.background.roughness @ at.coefficients.ravel())
         return np.asarray(self.background.adjoint(score) - pull.reshape(self.background.shape))
 
-    def with_new_gradient(self, equations: normal.Normal, at: Point, weight: torch.Tensor) -> normal.Normal:
-        """Normal equations at a point near the one that the information of ``equations`` is for, with its weights."""
-        score, layout = (self.scene.data - at.image) * weight, equations.layout
+    def with_new_gradient(
+        self, equations: normal.Normal, at: Point, weight: torch.Tensor, data: torch.Tensor | None = None
+    ) -> normal.Normal:
+        """Normal equations at a point near the one that the information of ``equations`` is for, with its weights.
+
+        They are for the scene's data or other ``data`` (y, x).
+        """
+        score, layout = ((self.scene.data if data is None else data) - at.image) * weight, equations.layout
         moments = self.renderer.moments(self.renderer.padded(score), at.state, 2)
         derivatives = model.coefficients(at.state, self.sigma)
         gradient = normal.gradient_of(layout, derivatives, moments, self._node_gradient(at, score, weight))

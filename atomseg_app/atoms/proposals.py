@@ -147,10 +147,11 @@ def _splits(fit: Fit, judge: Judge) -> list[Change]:
     weight = problem.weight(at, fit.noise)
     score = (problem.scene.data - at.image) * weight
     render = problem.renderer
-    moments = render.information(render.padded(score), render.padded(weight), state)
+    of_score = render.moments(render.padded(score), state, 2)
+    squares = problem.grid.own(problem.grid.sums(weight), state)[1]
     c = model.coefficients(state, problem.sigma)
-    gradient = (c @ model.moment_vector(moments[0])[..., None])[..., 0]
-    own = c @ model.moment_matrix(moments[2]) @ np.swapaxes(c, 1, 2)
+    gradient = (c @ model.moment_vector(of_score)[..., None])[..., 0]
+    own = c @ model.moment_matrix(squares) @ np.swapaxes(c, 1, 2)
     turn = np.eye(6)
     turn[3, [3, 5]], turn[4, [3, 5]], turn[5, [3, 4, 5]] = (1, 1), (1, -1), (0, 1, 0)
     gradient, own = gradient @ turn.T, turn @ own @ turn.T  # x, y, A, size, and the two of elongation

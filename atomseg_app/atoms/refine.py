@@ -27,12 +27,13 @@ MAX_STEPS = 16
 _LEAST_GAIN = 0.1  # of chi-square: less is one column moving by a third of its error bar
 LEAST_DAMPING = 1e-3  # keeps two columns that are nearly one from swinging round each other
 _MOST_DAMPING = 1e3
-_NEAR = 0.15  # of the error bar, on average: columns that move no more keep their Fisher information
-_ROUGHLY = 0.1  # of the error bar, on average, or
+_NEAR = 0.15  # of the error bar, or
+_NEAR_SIGMA = 0.02  # of a width, on average: columns that move no more keep their Fisher information
+_ROUGHLY = 0.1  # of the error bar, on average, still to go, or
 _ROUGH_GAIN = 1.0  # of chi-square are enough where another descent follows
 _FEW = 0.5  # of the columns: when so few still move they are fitted by themselves,
 _ROUNDS = 3  # at most so many times
-_NOISE_STEPS = (1, 3)  # after which the noise and the spread of widths are estimated anew
+_FAR = 0.03  # of a width, on average: after a step as long as that the noise is estimated anew
 _TOLERANCE = 0.04  # of the error bar: a step below this has converged
 _CONVERGED = 0.3  # of the error bar: a column whose last step was longer has not
 _OFF = 0.15  # in the logarithm: widths nearer to the one a problem was made for need no other
@@ -98,7 +99,9 @@ def fit(scene: Scene, start: model.ColumnState, spacing_px: float, report: Repor
 
 def rested(fit: Fit, report: Report) -> Fit:
     """The fit at rest: itself where it is."""
-    return fit if fit.moved.max(initial=0) < _TOLERANCE else descend(fit.problem, fit.at, fit.noise, report)
+    if fit.moved.max(initial=0) < _TOLERANCE:
+        return fit
+    return descend(fit.problem, fit.at, fit.noise, report, near=fit.equations)
 
 
 def _width_spread(found: Fit) -> float:
@@ -114,21 +117,27 @@ def _width_spread(found: Fit) -> float:
 
 
 def descend(
-    problem: Problem, at: Point, noise: Noise | None, report: Report, *, known: bool = True, roughly: bool = False
-) -> Fit:
+    problem: Problem, at: Point, noise: Noise | None, report: Report, *, known: bool = True, roughly: bool = False,
+    near: Normal | None = None,
+) -> Fit:  # fmt: skip
     """Levenberg-Marquardt from a point until no column moves; the noise is estimated anew where not ``known``.
 
-    ``roughly`` is enough where another descent follows.
+    ``roughly`` is enough where another descent follows. ``near`` is the information at a point near by with this noise.
     """
     scene = problem.scene
-    known, fresh_noise, noise = known and noise is not None, noise is None, noise or _START_NOISE
-    damping, swing, rounds, renewed = 1e-2, np.zeros(len(at.state)), 0, True
-    moved = np.full((len(at.state), 2), np.inf)
+    known, fresh_noise = known and noise is not None, noise is None
+    if noise is None:
+        noise = _START_NOISE
+    elif not known:
+        noise = estimate(scene.data - at.image, at.image, scene.valid)
+    damping, swing, rounds = 1e-2, np.zeros(len(at.state)), 0
+    moved, length, weight, equations, far = np.full((len(at.state), 2), np.inf), np.inf, None, near, near is None
     for taken in range(1, MAX_STEPS + 1):
         report.progress(taken / MAX_STEPS, f"Fitting {len(at.state)} columns")
-        last = moved
-        if renewed or np.abs(moved).max(axis=1, initial=0).mean() > _NEAR:  # always in the first step
-            weight, renewed = problem.weight(at, noise), False
+        last, before_length = moved, length
+        if weight is None or far:
+            weight = problem.weight(at, noise)
+        if equations is None or far:
             equations = problem.normal_equations(at, weight)
         else:
             equations = problem.with_new_gradient(equations, at, weight)
@@ -143,21 +152,38 @@ def descend(
         at, damping = trial, max(damping / 5, LEAST_DAMPING)
         swing = steadied(swing, moved, last)
         moving = np.flatnonzero(np.abs(moved).max(axis=1) > _TOLERANCE)
+        length, in_widths = _lengths(moved, equations, problem.sigma)
+        far = length > _NEAR and in_widths > _NEAR_SIGMA
         resting = not len(moving) or gain < _LEAST_GAIN or rounds == _ROUNDS
-        early = fresh_noise and taken <= _NOISE_STEPS[-1]
+        early = fresh_noise and (taken == 1 or in_widths > _FAR)
         if roughly:
-            resting = not early and (gain < _ROUGH_GAIN or np.abs(moved).max(axis=1).mean() < _ROUGHLY)
+            resting = not early and (gain < _ROUGH_GAIN or _to_go(length, before_length) < _ROUGHLY)
         if known and resting:
             break
-        if not known and (resting or (early and taken in _NOISE_STEPS)):
+        if not known and (resting or early):
             fresh = estimate(scene.data - at.image, at.image, scene.valid)
             if resting and not early and (roughly or noise.agrees(fresh, at.image)):
                 break
-            noise, renewed = fresh, True
+            noise, far = fresh, True
         if not early and not resting and len(moving) < _FEW * len(moved):
             at = settled(problem, at, weight, equations, moving, damping, _TOLERANCE)
             rounds += 1
+    assert equations is not None  # at least one step was taken
     return Fit(problem, at, noise, np.abs(moved).max(axis=1), equations)
+
+
+def _lengths(moved: Floats, equations: Normal, sigma: float) -> tuple[float, float]:
+    """Mean length of the steps of columns in their error bars, and in widths."""
+    longest = np.abs(moved).max(axis=1, initial=0)
+    bars = 1 / np.sqrt(equations.position_information().max(axis=1))
+    return float(longest.mean()), float((longest * bars).mean() / sigma)
+
+
+def _to_go(length: float, before: float) -> float:
+    """How much further a descent goes whose last steps were so long, if each is as much shorter than the one before."""
+    if not np.isfinite(before) or length >= before:
+        return length
+    return length * min(length / (before - length), 1.0)
 
 
 def _bettered(problem: Problem, at: Point, equations: Normal, weight: torch.Tensor, before: float, damping: float,

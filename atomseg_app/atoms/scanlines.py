@@ -53,7 +53,7 @@ def straighten(fit: Fit, report: Report) -> Straightened:
         straight = _put_back(straight, axis, lines.slope * displacement, moves)
         report.note(f"Scan lines are displaced by {spread[0]:.2f} px r.m.s. along {name}; taken out of the fit.")
     if straight is not fit:
-        straight = descend(straight.problem, straight.at, straight.noise, report)
+        straight = descend(straight.problem, straight.at, straight.noise, report, near=straight.equations)
     return Straightened(straight, widening)
 
 

@@ -35,27 +35,23 @@ def settled(problem: Problem, at: Point, weight: torch.Tensor, equations: normal
     matrix = equations.matrix[unknowns][:, unknowns]
     diagonal = matrix.diagonal()
     bars = 1 / np.sqrt(equations.position_information()[rows])
-    render = problem.renderer
-    state, own = at.state.take(rows), at.own[rows]
-    mine = render.render(state)
-    rest = at.image - mine
+    patches = _Patches(problem, at, weight, at.state.take(rows))
+    state, own = patches.state, at.own[rows]
     swing, last = np.zeros(len(rows)), np.zeros((len(rows), 2))
     for _ in range(_STEPS):
-        score = render.padded((problem.scene.data - rest - mine) * weight)
-        moments = model.moment_vector(render.moments(score, state, 2))
+        moments = model.moment_vector(patches.score_moments())
         gradient = (model.coefficients(state, problem.sigma) @ moments[..., None])[..., 0] @ layout.projection
         gradient[:, 3:] -= own / prior.own_sd**2
         damped = sp.csc_matrix(matrix + sp.diags(diagonal * (damping + np.repeat(swing, layout.own))))
         step = splu(damped).solve(gradient.ravel()).reshape(len(rows), layout.own)
         step[:, 3:] = np.clip(step[:, 3:], -_STEP_SHAPE, _STEP_SHAPE)
-        trial = problem.moved(state, step @ layout.projection.T)
-        rendered = render.render(trial)
-        worse = problem.gains(state, rest + mine, rest + rendered, weight) < 0
+        patches.move(problem.moved(state, step @ layout.projection.T))
+        worse = patches.gains() < 0
         if worse.any():
             step[worse] *= HELD_BACK
-            trial = problem.moved(state, step @ layout.projection.T)
-            rendered = render.render(trial)
-        before, state, mine = state, trial, rendered
+            patches.move(problem.moved(state, step @ layout.projection.T))
+        patches.keep()
+        before, state = state, patches.state
         own = own + step[:, 3:]
         moved = np.stack([state.x - before.x, state.y - before.y], axis=1) / bars
         swing, last = steadied(swing, moved, last), moved
@@ -69,8 +65,50 @@ def settled(problem: Problem, at: Point, weight: torch.Tensor, equations: normal
     everywhere.root[rows] = state.root
     all_own = at.own.copy()
     all_own[rows] = own
-    then = Point(everywhere, all_own, at.common, at.coefficients, rest + mine)
+    then = Point(everywhere, all_own, at.common, at.coefficients, patches.image())
     return then if problem.misfit(then, weight) < problem.misfit(at, weight) else at
+
+
+class _Patches:
+    """Residual and weight of an image under a few columns, which may move; only their patches are looked at."""
+
+    def __init__(self, problem: Problem, at: Point, weight: torch.Tensor, state: model.ColumnState) -> None:
+        self._render, self._data = problem.renderer, problem.scene.data
+        self._residual, self._weight = (self._render.padded(v) for v in (self._data - at.image, weight))
+        self.state = state
+        self._chunks = list(self._render.chunks(state))
+        self.keep()
+
+    def keep(self) -> None:
+        """Take the columns where they are for the start of the next move."""
+        self._seen = [(self._render.patches(self._residual, chunk),
+                       self._render.patches(self._weight, chunk).mul_(chunk.gaussian), chunk)
+                      for chunk in self._chunks]  # fmt: skip
+
+    def score_moments(self) -> Floats:
+        """Moments (k, 3, 3) of weighted residual times each Gaussian."""
+        return np.concatenate([model.patch_moments(left * weight, chunk, 2) for left, weight, chunk in self._seen])
+
+    def move(self, state: model.ColumnState) -> None:
+        """Put the columns somewhere else."""
+        for chunk in self._chunks:
+            self._render.add(self._residual, chunk, self.state.amplitude[chunk.rows])
+        self.state, self._chunks = state, list(self._render.chunks(state))
+        for chunk in self._chunks:
+            self._render.add(self._residual, chunk, -state.amplitude[chunk.rows])
+
+    def gains(self) -> Floats:
+        """By how much the misfit round each column (k,), where it was, has fallen since the last :meth:`keep`."""
+        falls = [
+            ((left.square() - self._render.patches(self._residual, chunk).square_()) * weight).sum((1, 2))
+            for left, weight, chunk in self._seen
+        ]
+        return torch.cat(falls).cpu().numpy().astype(np.float64)
+
+    def image(self) -> torch.Tensor:
+        """Model of the image (y, x)."""
+        pad, (height, width) = self._render.pad, self._data.shape
+        return self._data - self._residual[pad : pad + height, pad : pad + width]
 
 
 def steadied(swing: Floats, moved: Floats, last: Floats) -> Floats:
