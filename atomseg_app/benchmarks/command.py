@@ -6,9 +6,19 @@ import importlib
 from typing import Literal
 
 Benchmark = Literal[
-    "columns", "detection", "readers", "window", "simulator", "multislice", "defects", "strain", "networks", "all"
+    "columns",
+    "detection",
+    "readers",
+    "window",
+    "simulator",
+    "multislice",
+    "defects",
+    "strain",
+    "tomography",
+    "networks",
+    "all",
 ]
-_IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain")
+_IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain", "tomography")
 """Of ``all``: columns ends with detection; networks, which takes an hour, is asked for by name."""
 
 

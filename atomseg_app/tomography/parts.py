@@ -118,6 +118,12 @@ def _judged(views: Floats, block: BlockProblem, settings: Reconstruct, course: C
 
     algorithm = algorithm_of(settings, len(rest), course.noise_of(views))
     count = stopping.best_count(algorithm(trial, measured, image), misfit, course.report.part(0, course.trial_share))
+    if count < stopping.FEWEST:
+        course.report.note(
+            f"Views left out of a trial were explained no better after {count} iterations, which speaks for a series "
+            f"that is not aligned, or for its axis in the other direction; {stopping.FEWEST} iterations were made."
+        )
+        return stopping.FEWEST
     last = min(start + projector.lanes, views.shape[1]) - 1
     course.report.log(
         f"{count} iterations, as a trial on slices {start} to {last} with {len(held)} views left out found best."

@@ -14,6 +14,8 @@ FEWEST_VIEWS = 12
 """Of fewer views none can be spared."""
 _EVERY, _FIRST = 8, 4
 _PATIENCE, _GAIN = 4, 2e-3
+FEWEST = 5
+"""A trial that ends earlier says that something is wrong."""
 MOST = 300
 """Iterations that no trial and no reconstruction without a given number goes beyond."""
 _MEAN_OF_NORMAL = 0.798  # mean of |x| where x is normal with rms 1
