@@ -93,10 +93,11 @@ def fourier_shells(one: npt.ArrayLike, other: npt.ArrayLike) -> FourierShells:
     shared = summed((a * b.conj()).real)
     power = np.sqrt(summed(np.abs(a) ** 2) * summed(np.abs(b) ** 2))
     correlation = np.divide(shared, power, out=np.zeros_like(shared), where=power > 0)
-    frequency = np.arange(shells + 1) / (2 * shells)
-    return FourierShells(
-        frequency[1:], correlation[1:], np.bincount(number, minlength=shells + 2)[1 : shells + 1] + 0.0
-    )
+    count = np.bincount(number, minlength=shells + 2)[1 : shells + 1]
+    numbers = [
+        np.asarray(part, np.float64) for part in (np.arange(1, shells + 1) / (2 * shells), correlation[1:], count)
+    ]
+    return FourierShells(*numbers)
 
 
 def view_r_factors(volume: Floats, views: Floats, geometry: Geometry) -> tuple[Doubles, Floats]:

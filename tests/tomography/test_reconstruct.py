@@ -56,7 +56,7 @@ def test_every_algorithm_finds_the_sample(sample, settings: dict[str, object], l
 
 def test_dart_finds_two_grey_levels() -> None:
     tilts = tuple(np.arange(-70.0, 71.0, 10.0))
-    ellipses = sections(np.array([[0, 0, 0, 0.6, 0.4, 2, 0.3, 0.8], [0.3, -0.3, 0, 0.2, 0.1, 2, 0, 0.8]]), SIZE, 0.0)
+    ellipses = sections(np.array([[0, 0, 0, 0.6, 0.4, 2, 0.3, 0.8], [-0.4, 0.65, 0, 0.2, 0.1, 2, 0, 0.8]]), SIZE, 0.0)
     truth = np.stack([slice_of(ellipses, SIZE)] * 4, axis=1)
     views = np.stack([sinogram_of(ellipses, SIZE, tilts)] * 4, axis=1)
     volume = reconstructed(TiltSeries(views, (None, None), tilt_deg=tilts), algorithm="dart").values
