@@ -86,6 +86,20 @@ def test_pattern_and_folder_are_one_series(folder: Path) -> None:
     assert Path("views_prepared.mrc").exists()
 
 
+def test_info_tells_what_files_are_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkdir("views")
+    for number, view in enumerate(values()):
+        np.save(f"views/v{number}.npy", view)
+    for given in ("views", "views/v%d.npy", "views/v*.npy"):
+        assert run("info", given) == 0
+        out = capsys.readouterr().out
+        assert out.count("  image, 24 x 32, int16") == 9
+        assert f"{given} as one series\n  image-series, 9 x 24 x 32, int16" in out
+    Path("views/any.tlt").write_text("1\n2\n", "ascii")
+    assert run("info", "views") == 0
+    assert "    any.tlt has 2 angles but there are 9 images; it was not used.\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

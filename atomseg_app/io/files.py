@@ -26,7 +26,7 @@ from atomseg_app.io.dataset import Dataset, DatasetInfo, Unreadable
 from atomseg_app.io.formats import SUPPORTED, Format, is_zarr, recognise
 from atomseg_app.io.history_files import with_history
 from atomseg_app.io.mapped import native
-from atomseg_app.io.patterns import natural, pattern_of
+from atomseg_app.io.patterns import natural, pattern_files, pattern_of
 from atomseg_app.operations import Report
 
 __all__ = ["SUPPORTED", "DatasetInfo", "datasets_of", "find_inputs", "inspect", "read", "read_as_one"]
@@ -101,7 +101,7 @@ def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if path.exists():
             matches = list(_below(path))
         else:
-            names = sorted(glob.glob(str(path), recursive=True), key=natural)
+            names = sorted(glob.glob(str(path), recursive=True), key=natural) or list(map(str, pattern_files(path)))
             matches = [file for name in names for file in _below(Path(name)) if _is_input(file)]
             if not names:
                 raise UserError(f"{given} does not exist; give a file, a folder or a pattern such as '*.dm3'.")

@@ -88,7 +88,13 @@ def map_block(path: Path, offset: int, shape: Sequence[int], dtype: np.dtype[Any
     return np.memmap(path, dtype, "r", offset, tuple(shape), "F" if fortran else "C")
 
 
-def fill(shape: Sequence[int], dtype: np.dtype[Any], pieces: Iterable[tuple[Any, Array]], report: Report) -> Array:
+def fill(
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    pieces: Iterable[tuple[Any, Array]],
+    report: Report,
+    message: str = "unpacking",
+) -> Array:
     """Read-only array made of pieces (index, values): in memory if small, else in a mapped temporary file.
 
     The dtype becomes that of the machine's byte order. The temporary file goes with the array. Raises Unreadable if
@@ -104,7 +110,7 @@ def fill(shape: Sequence[int], dtype: np.dtype[Any], pieces: Iterable[tuple[Any,
         if isinstance(array, np.memmap) and held > IN_MEMORY_BYTES:
             held = 0
             _leave_to_disk(array)
-        report.progress(done / need, "unpacking")
+        report.progress(done / need, message)
     array.flags.writeable = False
     return array
 

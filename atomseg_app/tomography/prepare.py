@@ -90,7 +90,7 @@ class _Preparation:
         bins = self._parameters.binning
         shape = (len(self._series.values), (bottom - top) // bins, (right - left) // bins)
         totals = np.ones(len(self._series.values))
-        values = fill(shape, np.dtype(np.float32), self._pieces(totals), self._report.part(0, 0.95))
+        values = fill(shape, np.dtype(np.float32), self._pieces(totals), self._report.part(0, 0.95), "preparing")
         if self._parameters.normalise != "none":
             self._scale(values, totals)
         self._tell()
