@@ -37,7 +37,9 @@ class FontIcon(QIconEngine):
         painter.restore()
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
-        """The glyph as a transparent pixmap of ``size`` device pixels."""
+        """The glyph as a transparent pixmap of ``size`` device pixels; nothing where a button has no room for it."""
+        if size.isEmpty():
+            return QPixmap()
         image = QImage(size, QImage.Format.Format_ARGB32_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
         painter = QPainter(image)

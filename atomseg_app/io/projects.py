@@ -23,6 +23,8 @@ from atomseg_app.io.archive import Archive, write_archive
 EXTENSION = ".atomseg"
 FORMAT = "atomseg-project"
 SCHEMA = 1
+_IMAGES_STAY = "align"
+"""How operations begin that leave the images of a series as they are."""
 MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From each older schema to the next; the file of an older schema is kept as a copy when it is first replaced."""
 
@@ -149,8 +151,12 @@ def _item_entry(item: Item, folder: Path, arrays: list[Array]) -> dict[str, Any]
 
 
 def refer(item: Data) -> FileReference | None:
-    """Reference to the file that ``item`` was read from; None for what must be stored (made here, or no file)."""
-    if isinstance(item, Columns) or item.history or not item.source.path:
+    """Reference to the file that ``item`` was read from; None for what must be stored (made here, or no file).
+
+    A series that was aligned still has the images of its file; its alignment goes into the header.
+    """
+    made_here = any(not step.operation.startswith(_IMAGES_STAY) for step in item.history)
+    if isinstance(item, Columns) or made_here or not item.source.path:
         return None
     path = Path(os.path.abspath(item.source.path))
     try:

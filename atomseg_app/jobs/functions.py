@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atomseg_app import operations
-from atomseg_app.data import Columns, Image, Volume
+from atomseg_app.data import Columns, Image, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.io import files
 from atomseg_app.jobs.tasks import Task, TaskResult
@@ -78,6 +78,17 @@ def make_surface(task: Task, report: Report) -> TaskResult:
     assert isinstance(volume, Volume)
     vertices, faces = surface(volume.values, float(task.arguments["level"]), report)
     return TaskResult(len(faces), (Image(vertices, (None, None)), Image(faces, (None, None))))
+
+
+def find_unexplained(task: Task, report: Report) -> TaskResult:
+    """What a volume leaves of the views of a series: the residual views, and the R-factor of each as value."""
+    from atomseg_app.tomography.unexplained import unexplained
+
+    series, volume = task.inputs
+    assert isinstance(series, TiltSeries)
+    assert isinstance(volume, Volume)
+    residual, r_factors = unexplained(series, volume, report)
+    return TaskResult([float(r) for r in r_factors], (residual,))
 
 
 def process_file(task: Task, report: Report) -> TaskResult:

@@ -83,6 +83,15 @@ def _cannot_run(tab: TomographyTab, operation: Operation) -> str:
     return "Give the tilt angles first (step 1)." if needs_angles and not angles_known(series) else ""
 
 
+def _no_origin(tab: TomographyTab) -> str:
+    """Why a volume cannot be compared with its views."""
+    if no_volume(tab):
+        return no_volume(tab)
+    if tab.comparing_views:
+        return "It is running."
+    return "" if tab.model.origin() is not None else "The series that it was made from is not open."
+
+
 def _angles(tab: TomographyTab) -> list[Action]:
     return [
         Action("tomography.apply_scheme", "Apply the scheme", tab.apply_scheme,
@@ -184,6 +193,9 @@ def _volume(tab: TomographyTab) -> list[Action]:
                "Show this volume beside another one of the same size, with linked slices and the difference.", _MENU,
                "Alt+B", "mdi6.compare", lambda: no_volume(tab) or tab.why_no_comparison(), checkable=True,
                checked=lambda: tab.comparing, section="volume"),
+        Action("tomography.unexplained", "Compare with the views", tab.find_unexplained,
+               "Project the volume and take it from the views: what is left opens as a series, with the R-factor of "
+               "each view.", _MENU, "", "mdi6.image-off-outline", lambda: _no_origin(tab), section="volume"),
         Action("tomography.slice_to_atoms", "Open slice in 2D atoms", tab.slice_to_atoms,
                "Open the XY slice that is shown as an image in the 2D atoms tab.", _MENU, "",
                "mdi6.arrow-top-right", lambda: no_volume(tab), section="volume"),

@@ -70,6 +70,33 @@ class OpenEntry(Command):
             self._model.show_entry(self._from)
 
 
+class CompareViews(Command):
+    """Keeps the curves of a volume that was compared with its views, and opens what is left of these beside it."""
+
+    text = "Compare with the views"
+
+    def __init__(self, model: TomoModel, entry_id: int, after: Entry, residual: Entry) -> None:
+        self._model, self._entry_id = model, entry_id
+        self._before, self._after, self._residual = model.entries[entry_id], after, residual
+        self._residual_id = -1
+        self.cost_bytes = residual.data.values.nbytes
+
+    def do(self) -> None:
+        """Open it; the volume stays in front."""
+        if self._residual_id < 0:
+            self._residual_id = self._model.add(self._residual, show=False)
+        else:
+            self._model.insert(self._residual_id, self._residual, len(self._model.entries))
+            self._model.show_entry(self._entry_id)
+        self._model.replace(self._entry_id, self._after)
+
+    def undo(self) -> None:
+        """Close it, in the state it has now."""
+        self._residual = self._model.entries[self._residual_id]
+        self._model.remove(self._residual_id)
+        self._model.replace(self._entry_id, self._before)
+
+
 class CloseEntry(Command):
     """Closes a series or volume; undoing opens it again."""
 

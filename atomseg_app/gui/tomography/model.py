@@ -16,6 +16,10 @@ Curve = npt.NDArray[np.float64]
 Zyx = tuple[int, int, int]
 
 
+R_BY_VIEW, TILTS = "R-factor of each view", "tilt of each view"
+"""Curves of a volume that was compared with its views; others are over the iterations."""
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One open series or volume. Never changed; replaced as a whole.

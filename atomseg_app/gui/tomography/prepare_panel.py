@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from atomseg_app.errors import UserError
 from atomseg_app.gui.actions import ActionRegistry
@@ -68,6 +68,7 @@ class PreparePanel(QWidget):
             draw.setDefaultAction(self._actions.qaction("tomography.tool_crop"))
             draw.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             draw.setAccessibleName("Draw the part to keep")
+            draw.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             row.row.addWidget(draw)
             edit = row.focusProxy()
             if isinstance(edit, QLineEdit):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from atomseg_app.data import Volume
 from atomseg_app.gui.actions import ActionRegistry
-from atomseg_app.gui.sections import muted
+from atomseg_app.gui.sections import ActionButton, muted
 from atomseg_app.gui.tomography.computing import Computing
-from atomseg_app.gui.tomography.model import TomoModel
+from atomseg_app.gui.tomography.curve_view import Curve, CurveView
+from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, TomoModel
 from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.operations import Operation
 
@@ -32,6 +34,12 @@ class QualityPanel(QWidget):
         layout.addWidget(self.state)
         layout.addWidget(self.run)
         self.run.setVisible(bool(operations))
+        self.plot = CurveView("R-factor of each view", "tilt / °", "R / %")
+        self.plot.setToolTip("What of each view the volume does not explain. Click to show the view.")
+        self.plot.clicked.connect(self._show_view)
+        self.plot.hide()
+        layout.addWidget(ActionButton(actions.qaction("tomography.unexplained")))
+        layout.addWidget(self.plot)
         for signal in (model.current_changed, model.changed):
             signal.connect(self.refresh)
         self.refresh()
@@ -40,6 +48,20 @@ class QualityPanel(QWidget):
         """Show what is known of the volume."""
         volume = self._model.volume()
         self.state.setText("Show a reconstructed volume." if volume is None else volume_text(volume))
+        entry = self._model.entry
+        curves = {} if entry is None else entry.curves
+        found = R_BY_VIEW in curves
+        self.plot.setVisible(found)
+        if found:
+            order = np.argsort(curves[TILTS])
+            self.plot.set_curves([Curve("R", curves[TILTS][order], 100 * curves[R_BY_VIEW][order])])
+
+    def _show_view(self, tilt_deg: float) -> None:
+        """Show the view of the series nearest to an angle."""
+        origin, series = self._model.origin(), self._model.working_series()
+        if origin is not None and series is not None:
+            self._model.show_entry(origin)
+            self._model.show_view(int(np.nanargmin(np.abs(np.asarray(series.tilt_deg) - tilt_deg))))
 
 
 def volume_text(volume: Volume) -> str:

@@ -72,7 +72,7 @@ class SeriesEditing:
         self._change(f"{'Use' if again else 'Exclude'} {count}", edits.with_used(series, views, used=again))
 
     def suggest_axis(self, *, asked: bool = True) -> None:
-        """Tell which direction of the axis fits the images; the user decides. Not ``asked``: only if it is the other."""
+        """Tell which direction of the axis fits the images; the user decides. Not ``asked``: only if another does."""
         series = self.series()
 
         def tell(offer: AxisOffer) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from atomseg_app import places
 from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
@@ -23,7 +23,7 @@ from atomseg_app.gui.tomography.compare_view import CompareView
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.data_list import DataList
 from atomseg_app.gui.tomography.empty_page import EmptyPage
-from atomseg_app.gui.tomography.model import Entry, TomoModel, as_series
+from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, Entry, TomoModel, as_series
 from atomseg_app.gui.tomography.prepare_panel import CropTool
 from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
 from atomseg_app.gui.tomography.saving import Saver
@@ -34,6 +34,7 @@ from atomseg_app.gui.tomography.slices_view import SlicesView
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT
 from atomseg_app.gui.tomography.steps import Steps
 from atomseg_app.gui.tomography.volume3d import Volume3D
+from atomseg_app.gui.tool_strip import tool_strip
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Operation
 
@@ -60,7 +61,7 @@ class TomographyTab(Tab):
         self.showing = Showing(self)
         self.editing = SeriesEditing(context, self.model, self.saver, self)
         self.aligned = False
-        self.comparing = self.smooth = False
+        self.comparing = self.smooth = self.comparing_views = False
         self.part = ""
         self.tool_name = "look"
 
@@ -219,6 +220,29 @@ class TomographyTab(Tab):
             return ""
         return "Reconstruct or open a second volume of the same size."
 
+    def find_unexplained(self) -> None:
+        """What the volume leaves of the views of its series, and how much of each."""
+        entry, entry_id, series = self.model.entry, self.model.current_id, self.model.working_series()
+        if entry is None or series is None or not isinstance(entry.data, Volume):
+            return
+        self.steps.quality_section.unfold()
+
+        def done(result: TaskResult) -> None:
+            residual = cast(TiltSeries, result.items[0])
+            now = self.model.entries.get(entry_id)
+            if now is not None:
+                curves = {**now.curves, R_BY_VIEW: np.array(result.value), TILTS: np.array(residual.tilt_deg)}
+                left = Entry(residual, f"{now.title}, unexplained")
+                self.context.undo.push(edits.CompareViews(self.model, entry_id, replace(now, curves=curves), left))
+
+        def ended() -> None:
+            self.comparing_views = False
+            self.context.actions.refresh()
+
+        self.comparing_views = True
+        task = Task("unexplained", {}, (series, entry.data))
+        self.computing.task(task, f"Compare {entry.title} with the views", done, ended)
+
     def compare(self, on: bool) -> None:
         """Show another volume beside this one."""
         self.comparing = on
@@ -280,7 +304,7 @@ class TomographyTab(Tab):
         self.pages = QStackedWidget()
         for page in (self.empty, self.series_page, self.slices, self.compare_view):
             self.pages.addWidget(page)
-        self.strip = self._make_strip()
+        self.strip = tool_strip(actions, _STRIP)
         self.middle = QWidget()
         column = QVBoxLayout(self.middle)
         column.setContentsMargins(0, 0, 0, 0)
@@ -302,23 +326,6 @@ class TomographyTab(Tab):
             "crop": CropTool(self.model, self.steps.prepare),
         }  # fmt: skip
         self.take_tool("look")
-
-    def _make_strip(self) -> QWidget:
-        strip = QWidget()
-        strip.setAccessibleName("Tools")
-        row = QHBoxLayout(strip)
-        row.setContentsMargins(6, 3, 6, 3)
-        row.setSpacing(1)
-        for group in _STRIP:
-            for action_id in group:
-                button = QToolButton()
-                button.setDefaultAction(self.context.actions.qaction(action_id))
-                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-                button.setAccessibleName(self.context.actions.action(action_id).title)
-                row.addWidget(button)
-            row.addSpacing(12)
-        row.addStretch(1)
-        return strip
 
     def _connect(self) -> None:
         model, rows, angles = self.model, self.table.rows, self.steps.angles

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from atomseg_app.data import ImageSeries, Source, Volume
 from atomseg_app.errors import UserError
+from atomseg_app.gui.tomography.model import R_BY_VIEW
 from atomseg_app.gui.tomography.slice_pane import XY
 from atomseg_app.io import files
 from tests.gui.driving import drop
@@ -66,11 +67,26 @@ def test_from_a_dropped_file_to_a_saved_volume(tab, series_file, tmp_path, qtbot
     assert saved.pixel_size_nm == pytest.approx((2.0, 2.0, 2.0))
     assert "Written: out volume.mrc" in tab.context.notify.toast_texts()
 
+    volume_id = tab.model.current_id
+    tab.context.actions.trigger("tomography.unexplained")
+    idle(tab, qtbot)
+    assert tab.model.current_id == volume_id
+    left = next(entry.data for i, entry in tab.model.entries.items() if i not in (series_id, volume_id))
+    assert left.shape == (len(ANGLES), SIDE, SIDE)
+    assert np.abs(left.values).sum() < 0.2 * np.abs(tab.model.entries[series_id].data.values).sum()
+    by_view = tab.model.entry.curves[R_BY_VIEW]
+    assert by_view.shape == (len(ANGLES),)
+    assert by_view.mean() == pytest.approx(tab.model.volume().metadata["r_factor"], rel=0.3)
+    assert not tab.steps.quality.plot.isHidden()
+    tab.context.actions.trigger("edit.undo")
+    assert list(tab.model.entries) == [series_id, volume_id]
+
     tab.context.actions.trigger("edit.undo")
     assert tab.model.volume() is None
     assert tab.model.current_id == series_id
     tab.context.actions.trigger("edit.redo")
     assert tab.model.volume() is volume
+    assert tab.context.actions.qaction("tomography.reconstruct").isEnabled(), "again, from the series it is of"
     tab.model.show_entry(series_id)
     assert not tab.context.actions.qaction("tomography.save_volume").isEnabled()
     with pytest.raises(UserError, match="A tilt series is shown"):

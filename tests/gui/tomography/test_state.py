@@ -66,3 +66,21 @@ def test_tables_are_not_for_this_tab(tab):
 @pytest.mark.parametrize("name", ["save-volume", "make-surface"])
 def test_tasks_of_the_tab_are_known_by_name(name):
     assert Task(name, {"path": "x"}).title[0].isupper()
+
+
+def test_an_aligned_series_is_referred_to_and_not_stored(tab, series_file, qtbot):
+    """Its images are still those of the file; what was computed from them is stored."""
+    from dataclasses import replace
+
+    from atomseg_app.alignment import Alignment
+    from atomseg_app.data import Step
+    from atomseg_app.io.projects import refer
+
+    tab.window().open_paths([str(series_file)])
+    qtbot.waitUntil(lambda: tab.model.series() is not None, timeout=JOB_MS)
+    series = tab.model.series()
+    aligned = replace(series, alignment=Alignment.none(len(series.values)), history=(Step("align-match", {}, "1"),))
+    reference = refer(aligned)
+    assert reference is not None
+    assert reference.attach(series).alignment == aligned.alignment
+    assert refer(aligned.with_step(Step("prepare-tilts", {}, "1"))) is None
