@@ -32,6 +32,7 @@ _ROUNDS = 3
 _DOUBTFUL = 6.0  # a column with less than this of the deviance it needs is looked at with its neighbours unknown
 _WEAK = 0.25  # an added column is at least this fraction of the typical one
 FIXED_SHAPE = 1e-3
+_NOWHERE = (np.inf, np.inf, -np.inf, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ def resolve(
 ) -> Resolved:
     """Fit with as many columns as the image supports; columns are added only in ``core`` (left, top, right, bottom).
 
-    ``trusting`` keeps every column of the fit: a network that knows how columns stand to each other has seen more than
-    the likelihood of each. Where anything changed the fit is roughly at rest.
+    ``trusting`` keeps every column of the fit and adds none, but for those that it splits: a network that knows how
+    columns stand to each other, and what else there is, has seen more than the likelihood of each. Where anything
+    changed the fit is roughly at rest.
     """
     found = _as_pairs(Resolved(fit, probability), report.part(0.0, 0.5))
     excess = precision.excess_power(found.fit)
-    judge, found = Judge.of(excess, false_alarms, core, trusting=trusting), replace(found, excess=excess)
+    where = _NOWHERE if trusting else core
+    judge, found = Judge.of(excess, false_alarms, where, trusting=trusting), replace(found, excess=excess)
     start = found
     for _ in range(2):
         better = changed(found, judge, report.part(0.5, 0.8))

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from atomseg_app import devices
-from atomseg_app.atoms import evidence, measured, refine, scanlines
+from atomseg_app.atoms import evidence, measured, model, refine, scanlines
 from atomseg_app.atoms.background import burnt_in
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.column_model import column_network
@@ -28,6 +28,7 @@ _SPACING_SIGMA = 5.0  # spacing in widths where only one column is known
 _LABEL_SIGMA = 8.0  # areas of one bright value longer than this are labels, not columns
 _MARGIN_SIGMA = 8.0  # round columns that are fitted again
 _RUNAWAY_SIGMA = 2.0
+_WIDENED, _NARROWED = 0.3, 0.45  # in the logarithm of the width: more than the network, which errs upwards, errs by
 
 
 def find_columns(image: Image, parameters: FindColumns, report: Report) -> Columns:
@@ -180,8 +181,12 @@ def _in_array(
     spacing = candidates.spacing_px if np.isfinite(candidates.spacing_px) else _SPACING_SIGMA * sigma
     free = parameters.shape == "free"
     fit = refine.fit(work.scene(scene), start, spacing / work.factor, report.part(0.4, 0.7), free=free)
+    astray = parameters.method == "network" and not free and _astray(fit, start)
+    if astray:
+        report.note("The fit of the column width went astray in the background; the network's width is kept.")
+        fit = _of_known_width(fit.problem.scene, start, spacing / work.factor, report.part(0.6, 0.7))
     found = evidence.Resolved(fit, candidates.probability[once])
-    if parameters.split:
+    if parameters.split and not astray:
         wanted = work.core(core)
         found = evidence.resolve(
             fit, found.probability, parameters.false_alarms, wanted, report.part(0.7, 0.85),
@@ -194,6 +199,18 @@ def _in_array(
     table = measured.table_of(final, found.probability, straight.widening, excess)
     # A column whose centre is outside only served to explain its tail.
     return table[measured.depth_px(table, scene.shape) >= -0.5]
+
+
+def _astray(fit: refine.Fit, start: model.ColumnState) -> bool:
+    """Whether columns became so wide, or so narrow, that they describe something else than what was detected."""
+    change = float(np.log(np.median(fit.state.sigma) / np.median(start.sigma)))
+    return not -_NARROWED < change < _WIDENED
+
+
+def _of_known_width(scene: Scene, start: model.ColumnState, spacing_px: float, report: Report) -> refine.Fit:
+    prior = Prior(refine.WIDTH_SD, evidence.FIXED_SHAPE)
+    problem = Problem(scene, float(np.median(start.sigma)), spacing_px, prior)
+    return refine.descend(problem, problem.start(start), None, report)
 
 
 def _once(candidates: Candidates, sigma_px: float) -> npt.NDArray[np.int64]:

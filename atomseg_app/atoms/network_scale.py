@@ -36,10 +36,15 @@ _NEAR = 7  # pixels round a column that it explains, as the network sees it
 _SLOW = (
     6.0  # rms width, as the network sees it, over which grey levels are levelled: what varies more slowly is no column
 )
-_NEARLY = 0.5  # of what the best magnification explains, for another to be worth asking how wide its columns are
+_NEARLY = (
+    0.5  # of what the best magnification explains, for the next larger one to be worth asking how wide columns are
+)
+_LITTLE_LESS = 0.8  # the same for the next smaller one, where pairs may merge
+_MORE, _AS_MUCH = 1.2, 0.95  # times the columns and what they explain, for pairs that merge where shown smaller
 _LIKED_PX = 1.9  # width drawn at which the network is at its best: wider columns are split, narrower ones widened
 _WIDE_PX = 1.75  # width drawn from which a finer magnification cannot be better
 _FEW = 6  # columns are no pattern: a large blotch or two explain a lot
+_CLEAR = 0.05  # of an image's variance: who explains less may have seen nothing
 _ASTRAY = 1.8  # times that the width measured may differ from the one the image was shown at
 _DARKER = 1.25  # times more that dark columns must explain than bright ones: gaps between columns look dark
 
@@ -58,11 +63,12 @@ class ColumnScale:
 class Look:
     """What the network explains of an image part at one magnification, in variance a pixel of the file.
 
-    ``seen`` columns that it is sure of; ``drawn_px`` how wide they are in what it draws (rms, px of the network's
-    frame; NaN if unknown), ``sigma_px`` the same in px of the file.
+    ``columns`` it is sure of, a pixel of the file, and in all (``seen``); ``drawn_px`` how wide they are in what it
+    draws (rms, px of the network's frame; NaN if unknown), ``sigma_px`` the same in px of the file.
     """
 
     explained: float
+    columns: float
     seen: int
     drawn_px: float
     sigma_px: float
@@ -74,16 +80,17 @@ def column_scale(
     """Scale and polarity of the columns of an image (y, x)."""
     ladder = _ladder(min(grey.shape), pixel_size_nm)
     signs = {"bright": (1,), "dark": (-1,), "auto": (1, -1)}[polarity]
-    best, chosen, enough = (-math.inf, ladder[0], math.nan), signs[0], False
+    best, chosen, clear = (-math.inf, ladder[0], math.nan), signs[0], False
     for sign in signs:
         # Dark columns would be about as wide as what stands out brightest: the gaps between them.
-        rungs = ladder if sign == signs[0] or not enough else _near(ladder, best[1])
+        rungs = _near(ladder, best[1]) if clear else ladder
         looks = _looks(module, grey, rungs, sign, device)
         sigma = _chosen(looks)
         needed = best[0] * _DARKER if sign < 0 and best[0] > 0 else best[0]
         enough = looks[sigma].seen >= _FEW
         if looks[sigma].explained > needed and (enough or sign == signs[0]):
             best, chosen = (looks[sigma].explained, sigma, looks[sigma].sigma_px), sign
+            clear = enough and looks[sigma].explained > _CLEAR
     _, sigma, measured = best
     width = float(np.clip(measured, sigma / _ASTRAY, sigma * _ASTRAY)) if math.isfinite(measured) else sigma
     return ColumnScale(sigma, width, chosen)
@@ -100,15 +107,15 @@ def _looks(module: nn.Module, grey: Grey, ladder: list[float], sign: int, device
     for sigma in sorted(ladder, reverse=True):
         if looks and sigma == min(ladder) and resampling(sigma) > 1:
             before, most = looks[min(looks)], max(look.explained for look in looks.values())
-            if _vouched(before, most) and before.drawn_px >= _WIDE_PX:
+            if _vouched(before, _NEARLY * most) and before.drawn_px >= _WIDE_PX:
                 break
         looks[sigma] = _look(module, _busiest(grey, sigma), sigma, sign, device)
     return looks
 
 
-def _vouched(look: Look, most: float) -> bool:
-    """Whether a magnification shows a pattern, and explains nearly the most."""
-    return look.seen >= _FEW and look.explained >= _NEARLY * most and math.isfinite(look.drawn_px)
+def _vouched(look: Look, least: float) -> bool:
+    """Whether a magnification shows a pattern, and explains enough."""
+    return look.seen >= _FEW and look.explained >= least and math.isfinite(look.drawn_px)
 
 
 def _chosen(looks: dict[float, Look]) -> float:
@@ -119,8 +126,17 @@ def _chosen(looks: dict[float, Look]) -> float:
     patterns = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
     best = max(patterns, key=lambda sigma: (patterns[sigma].explained, -sigma))
     most = patterns[best].explained
-    vouched = [sigma for sigma in _near(list(patterns), best) if _vouched(patterns[sigma], most)]
-    return min(vouched, key=lambda sigma: abs(math.log(patterns[sigma].drawn_px / _LIKED_PX)), default=best)
+    least = {sigma: (_LITTLE_LESS if sigma > best else _NEARLY) * most for sigma in _near(list(patterns), best)}
+    vouched = [sigma for sigma in least if _vouched(patterns[sigma], least[sigma])]
+    liked = min(vouched, key=lambda sigma: abs(math.log(patterns[sigma].drawn_px / _LIKED_PX)), default=best)
+    merged = [sigma for sigma in vouched if sigma < liked and _as_pairs(patterns[sigma], patterns[liked])]
+    return max(merged, default=liked)
+
+
+def _as_pairs(look: Look, other: Look) -> bool:
+    """Whether a larger magnification explains as much with clearly more columns, and not by splitting wide ones."""
+    more = look.columns > _MORE * other.columns and look.drawn_px <= _LIKED_PX
+    return more and look.explained > _AS_MUCH * other.explained
 
 
 def _ladder(side_px: int, pixel_size_nm: float | None) -> list[float]:
@@ -176,7 +192,7 @@ def _look(module: nn.Module, grey: Grey, sigma_px: float, sign: int, device: tor
         bent, high, seen = _bend(probability, drawn)
         bend, height, count = bend + bent, height + high, count + seen
     drawn_px = _width(bend / height) if height > 0 else math.nan
-    return Look(explained / image.pixels.numel(), count, drawn_px, drawn_px / image.factor)
+    return Look(explained / image.pixels.numel(), count / grey.size, count, drawn_px, drawn_px / image.factor)
 
 
 def _levelled(picture: torch.Tensor) -> torch.Tensor:

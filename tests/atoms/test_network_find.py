@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from atomseg_app.atoms.column_model import column_network
 from atomseg_app.atoms.enhance import enhance
-from atomseg_app.atoms.find import find_columns
+from atomseg_app.atoms.find import _of_known_width, find_columns
 from atomseg_app.atoms.network_operations import Enhance
 from atomseg_app.atoms.network_pass import NetworkPass, resampled, resampling
-from atomseg_app.atoms.network_scale import column_scale
+from atomseg_app.atoms.network_scale import _levelled, column_scale
 from atomseg_app.atoms.operations import FindColumns
 from atomseg_app.benchmarks.matching import score
 from atomseg_app.data import Image
 from atomseg_app.errors import UserError
+from atomseg_app.io.files import read
 from atomseg_app.operations import Report
 from atomseg_app.simulate.columns import TrueColumns, poisson, render, square_lattice
 
@@ -75,6 +78,67 @@ def test_noise_holds_no_columns():
 
 def test_a_flat_image_holds_none():
     assert len(find_columns(Image(np.full((64, 64), 3.0)), FindColumns(), Report())) == 0
+
+
+def test_a_pair_is_two_columns_and_stays_so_when_enlarged():
+    rng = np.random.default_rng(4)
+    pairs = square_lattice(128, 20.0, rng, displacement_px=0.2, sigma_px=2.0, peak=200.0)
+    both = [np.tile(v, 2) for v in (pairs.amplitude, pairs.sigma_px)]
+    x, y = np.concatenate([pairs.x_px - 3.2, pairs.x_px + 3.2]), np.tile(pairs.y_px, 2)
+    columns = TrueColumns(x, y, *both, np.zeros(len(x)))
+    values = poisson(20 + render(columns, (128, 128)), rng).astype(np.float32)
+    inner = (abs(x - 63.5) < 50) & (abs(y - 63.5) < 50)
+    for times in (1, 3):
+        found = (seen(np.kron(values, np.ones((times, times), np.float32))) + 0.5) / times - 0.5
+        near = cKDTree(found).query(np.stack([x, y], axis=1)[inner])[0]
+        assert (near < 1.5).mean() > 0.97
+        assert (abs(found - 63.5).max(axis=1) < 50).sum() == pytest.approx(inner.sum(), abs=2)
+
+
+def test_texture_beside_a_crystal_is_no_column_of_the_fit_either():
+    rng = np.random.default_rng(3)
+    crystal = square_lattice(256, 12.0, rng, displacement_px=0.3, peak=60.0, rotation_deg=8)
+    texture = ndimage.gaussian_filter(rng.normal(size=(256, 256)), 2.0)
+    outside = np.arange(256)[None, :] >= 128
+    expected = np.where(outside, 20 + 9 * texture / texture.std(), 20 + render(crystal, (256, 256)))
+    values = rng.poisson(expected.clip(0)).astype(np.float32)
+    alone, fitted = seen(values), find_columns(Image(values), FindColumns(), Report()).xy_px
+    assert (fitted[:, 0] > 132).sum() <= (alone[:, 0] > 132).sum() + 2 <= 8
+    assert len(fitted) == pytest.approx(len(alone), abs=4)
+
+
+def test_a_width_that_is_known_is_kept(lattice):
+    simulated_columns = lattice(128, 50.0)
+    start = simulated_columns.start()
+    fit = _of_known_width(simulated_columns.scene(), start, 20.0, Report())
+    assert np.median(fit.state.sigma) == pytest.approx(np.median(start.sigma), rel=0.03)
+    errors, _ = simulated_columns.errors(fit.state.x, fit.state.y)
+    assert np.sqrt(np.mean(errors**2)) < 0.3
+
+
+def test_slow_changes_of_the_grey_level_are_levelled_and_columns_are_not():
+    x = torch.arange(200.0)
+    slope = (3 * x[None, :] + 2 * x[:, None]).contiguous()
+    assert _levelled(slope)[40:-40, 40:-40].abs().max() < 1e-2
+    column = torch.exp(-((x[:, None] - 100) ** 2 + (x[None, :] - 100) ** 2) / 8)
+    # Blurred, a Gaussian of width 2 under one of width 6 has 1/10 of its height.
+    assert float(_levelled(column)[100, 100]) == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "fewest", "most", "dark"),
+    [
+        ("Si110_5nmX25us_03_none_none.png", 360, 420, False),
+        ("test_ABF_cropped.hdf5", 330, 400, True),
+        ("0.png", 640, 720, False),
+    ],
+)
+def test_number_and_polarity_of_columns_of_micrographs(data_folder, name, fewest, most, dark):
+    image = read(data_folder / "micrographs" / name)
+    assert isinstance(image, Image)
+    found = find_columns(image, FindColumns(refine=False), Report())
+    assert fewest <= len(found) <= most
+    assert bool(np.median(found.table["amplitude"]) < 0) == dark
 
 
 def test_resampling_and_its_way_back():
