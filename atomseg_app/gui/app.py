@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, Signal, qVersion
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, qVersion
 from PySide6.QtGui import QFileOpenEvent, QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -23,6 +23,8 @@ from atomseg_app.gui.probe import FirstFrame, check
 from atomseg_app.gui.settings import LOG_LEVEL, SECOND_WINDOW, Settings
 from atomseg_app.gui.system_info import screens
 from atomseg_app.gui.tab import Tab
+
+_BUILD_AFTER_MS = 300  # of the workspace that the user will see first, while the start page is being read
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ def _after_first_frame(
 ) -> None:
     """What a user need not wait for: the compute process, recovery, files, and listening for later starts."""
     window.context.jobs.start()
+    QTimer.singleShot(_BUILD_AFTER_MS, window, lambda: window.current_tab().build())
     _log.info("Qt %s, %s", qVersion(), screens())
     if quiet:
         return

@@ -103,6 +103,7 @@ class MainWindow(QMainWindow):
     def show_workspace(self, name: str) -> None:
         """Show a workspace."""
         names = list(self.tabs)
+        self.tabs[name].build()
         self.tab_bar.setCurrentIndex(names.index(name))
         self.stack.setCurrentWidget(self.tabs[name])
         self.context.settings.set(WORKSPACE, name)
@@ -124,6 +125,7 @@ class MainWindow(QMainWindow):
             kind = item.kind.replace("-", " ")
             self.context.notify.error(title, f"It is a {kind}; this version shows images, tilt series and volumes.")
             return
+        taker.build()
         try:
             taker.add_item(item)
         except UserError as problem:

@@ -178,7 +178,9 @@ class Session(QObject):
         for name, tab in self._tabs.items():
             state = project.tabs.get(name, TabState())
             items: list[Any] = [item for item in state.items if not isinstance(item, FileReference)]
-            tab.restore_state(dict(state.state), items)
+            if tab.built or items or state.state:
+                tab.build()
+                tab.restore_state(dict(state.state), items)
         self._context.undo.clear()
         self._set_clean()
         self.path, self._schema, self.read_only = project.path, project.schema, project.read_only

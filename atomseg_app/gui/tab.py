@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from atomseg_app.data import Data
@@ -22,12 +23,20 @@ class TourStep:
 
 
 class Tab(QWidget):
-    """Base of every workspace. ``changed`` says that the project differs from what was saved, beyond the undo stack."""
+    """Base of every workspace. ``changed`` says that the project differs from what was saved, beyond the undo stack.
+
+    A workspace is made in two steps, so that a window need not wait for one that it does not show. With the window come
+    ``__init__`` (the models, and what actions ask) and :meth:`register_actions`. Views, tables and forms come with
+    ``_build``, which shows in them what the models hold. The window has it called, once and through :meth:`build`,
+    before the workspace is first shown, gets an item or a state, or tells its tour; so does an action that can be used
+    while nothing is open and needs what is built.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
 
     changed = Signal()
+    _built = False
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,7 +45,26 @@ class Tab(QWidget):
         self.setAccessibleName(self.title)
 
     def register_actions(self) -> None:
-        """Add this workspace's actions to the registry; called once, when the window is built."""
+        """Add this workspace's actions to the registry; called once, when the window is made."""
+
+    @property
+    def built(self) -> bool:
+        """Whether views and forms are there."""
+        return self._built
+
+    def build(self) -> None:
+        """Be there with views and forms; nothing happens the second time."""
+        if not self._built:
+            self._built = True
+            self._build()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Be there when shown."""
+        self.build()
+        super().showEvent(event)
+
+    def _build(self) -> None:
+        """Make views and forms of the models and the registered actions."""
 
     def accepts(self, item: Data) -> bool:
         """Whether this workspace can show ``item``."""

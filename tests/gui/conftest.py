@@ -88,8 +88,9 @@ def shell(make_window: Callable[..., MainWindow], watchdog: StallWatchdog) -> Ma
 
 @pytest.fixture
 def main_window(make_window: Callable[..., MainWindow], watchdog: StallWatchdog) -> MainWindow:
-    """The window as users get it."""
+    """The window as users get it, the workspace in front built, as it is soon after the first frame."""
     window = make_window(*workspaces())
+    window.current_tab().build()
     watchdog.reset()
     return window
 

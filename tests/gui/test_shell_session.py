@@ -90,14 +90,18 @@ def test_a_project_is_saved_and_comes_back(
     assert again.stack.currentWidget() is plain(again)
 
 
-def test_the_real_workspace_is_saved_and_comes_back(
+def test_the_real_workspaces_are_saved_and_come_back(
     main_window: MainWindow, make_window: Callable[..., MainWindow], qtbot: QtBot, tmp_path: Path
 ) -> None:
     for sample in samples():
         main_window.open_paths([str(sample.path)])
-    tab = main_window.current_tab()
-    qtbot.waitUntil(lambda: sum(i.kind == "image" for i in tab.save_state()[1]) == len(samples()), timeout=OPEN_MS)
-    before = tab.save_state()
+
+    def opened(window: MainWindow) -> list[tuple[str, str]]:
+        items = [item for tab in window.tabs.values() for item in tab.save_state()[1] if item.kind != "columns"]
+        return [(item.kind, item.source.name) for item in items]
+
+    qtbot.waitUntil(lambda: len(opened(main_window)) == len(samples()), timeout=OPEN_MS)
+    before, items = {name: tab.save_state()[0] for name, tab in main_window.tabs.items()}, opened(main_window)
     path = tmp_path / "real.atomseg"
     save(main_window, qtbot, path)
     assert path.stat().st_size < 100_000, "images are referred to, not copied"
@@ -105,9 +109,8 @@ def test_the_real_workspace_is_saved_and_comes_back(
     again = make_window(*workspaces())
     again.flow.open_path(str(path))
     qtbot.waitUntil(lambda: not again.session.empty, timeout=OPEN_MS)
-    after = again.current_tab().save_state()
-    assert after[0] == before[0]
-    assert [(i.kind, i.source.name) for i in after[1]] == [(i.kind, i.source.name) for i in before[1]]
+    assert {name: tab.save_state()[0] for name, tab in again.tabs.items()} == before
+    assert opened(again) == items
     assert not again.session.dirty
 
 

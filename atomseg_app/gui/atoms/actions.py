@@ -70,7 +70,7 @@ def _tools(tab: AtomsTab) -> list[Action]:
         return Action(
             f"atoms.tool_{name}", title, lambda _checked: tab.take_tool(name), tip, "Columns/Tools", shortcut, icon,
             lambda: (_no_columns if columns else _no_image)(tab), checkable=True,
-            checked=lambda: tab.tool_name == name, section="tools",
+            checked=lambda: tab.toolbox.name == name, section="tools",
         )  # fmt: skip
 
     return [

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QVBoxLayout, QWidget
 
 from atomseg_app.data import Columns, Data, Image, ImageSeries, Volume
 from atomseg_app.errors import UserError
@@ -19,20 +19,20 @@ from atomseg_app.gui.atoms.batch_dialog import BatchDialog
 from atomseg_app.gui.atoms.computing import Computing
 from atomseg_app.gui.atoms.data_list import DataList, FrameBar
 from atomseg_app.gui.atoms.export import Exporter
-from atomseg_app.gui.atoms.measure_panel import distance_text
 from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 from atomseg_app.gui.atoms.overlay import Overlay
 from atomseg_app.gui.atoms.physics import Physics
 from atomseg_app.gui.atoms.script import python_script
 from atomseg_app.gui.atoms.steps import Steps
 from atomseg_app.gui.atoms.table import ColumnTable
-from atomseg_app.gui.atoms.tools import AddTool, DeleteTool, LassoTool, LineTool, RegionTool, SelectTool
-from atomseg_app.gui.canvas import Pointer, Tool
+from atomseg_app.gui.atoms.toolbox import Toolbox
+from atomseg_app.gui.canvas import Pointer
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.image_layer import visible_window
 from atomseg_app.gui.image_view import ImageView
 from atomseg_app.gui.networks.dialog import NetworksDialog
 from atomseg_app.gui.tab import Tab, TourStep
+from atomseg_app.gui.tool_strip import tool_strip
 
 NOT_CALIBRATED = "The pixel size of this image is not known: lengths are shown in px until you give it."
 _FFT_DELAY_MS = 250
@@ -55,26 +55,22 @@ class AtomsTab(Tab):
         self.computing = Computing(context, self.model)
         self.physics = Physics(context, self.model)
         self.view = ImageView(context.theme)
+        self.view.setParent(self)  # until it is laid out
         self.overlay = Overlay(self.view, self.model)
         self.exporter = Exporter(context, self.view, self)
         self.batch: BatchDialog | None = None
         self.networks: NetworksDialog | None = None
-        self.tool_name = "select"
         self.fft_on = False
         self._asked: set[int] = set()
-        self._tools = self._make_tools()
-        self.view.canvas.set_tool(self._tools["select"])
+        self.toolbox = Toolbox(self.view, self.model, self.overlay.markers, self.computing, self._fit_parameters)
         self._fft_timer = QTimer(self, singleShot=True, interval=_FFT_DELAY_MS)
         self._fft_timer.timeout.connect(self._update_fft)
 
     # -- the window's side
 
     def register_actions(self) -> None:
-        """Register the actions, then build what is made of them."""
+        """Register the actions."""
         self.context.actions.add_all([*atoms_actions(self), *self.physics.actions()])
-        self._build()
-        self._connect()
-        self.overlay.show_image()
 
     def accepts(self, item: Data) -> bool:
         """Images, series, volumes (slice by slice), and tables of columns for an image that is open."""
@@ -140,10 +136,7 @@ class AtomsTab(Tab):
 
     def take_tool(self, name: str) -> None:
         """Make a tool the active one."""
-        self.tool_name = name
-        self.view.canvas.set_tool(self._tools[name])
-        self.view.detail.setText(self._tools[name].hint)
-        self.view.canvas.setFocus()
+        self.toolbox.take(name)
         if name == "calibrate":
             self.steps.calibrate_section.unfold()
         self.context.actions.refresh()
@@ -207,6 +200,7 @@ class AtomsTab(Tab):
 
     def open_batch(self) -> None:
         """Open the queue for many files, with the parameters of the form."""
+        self.build()
         parameters = self.steps.find_panel.parameters().model_copy(update={"region_px": None})
         if self.batch is None or not self.batch.running():
             self.batch = BatchDialog(self.context, parameters, self)
@@ -229,24 +223,6 @@ class AtomsTab(Tab):
 
     # -- inside
 
-    def _make_tools(self) -> dict[str, Tool]:
-        parts = (self.view.canvas, self.model, self.overlay.markers)
-        return {
-            "select": SelectTool(*parts, on_moved=lambda i, x, y: self.computing.move(i, x, y, self._fit_parameters())),
-            "add": AddTool(*parts, on_added=lambda x, y: self.computing.add(x, y, self._fit_parameters())),
-            "delete": DeleteTool(*parts, on_deleted=self.computing.delete),
-            "lasso": LassoTool(*parts),
-            "region": RegionTool(*parts),
-            "distance": LineTool(
-                *parts, title="Distance", snap=True, on_line=self._on_distance,
-                hint="Click two columns for their distance with its error; other points serve, too.",
-            ),
-            "calibrate": LineTool(
-                *parts, title="Calibrate", snap=False, on_line=self._on_calibration_line,
-                hint="Draw a line whose length you know, as along a scale bar in the picture.",
-            ),
-        }  # fmt: skip
-
     def _build(self) -> None:
         self.data_list = DataList(self.model, self.context.theme)
         self.table = ColumnTable(self.model)
@@ -254,7 +230,7 @@ class AtomsTab(Tab):
         left.addWidget(self.data_list)
         left.addWidget(self.table)
         left.setSizes([160, 480])
-        self.tool_strip = self._make_strip()
+        self.tool_strip = tool_strip(self.context.actions, _STRIP)
         self.frame_bar = FrameBar(self.model)
         middle = QWidget()
         column = QVBoxLayout(middle)
@@ -274,23 +250,8 @@ class AtomsTab(Tab):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
-
-    def _make_strip(self) -> QWidget:
-        strip = QWidget()
-        strip.setAccessibleName("Tools")
-        row = QHBoxLayout(strip)
-        row.setContentsMargins(6, 3, 6, 3)
-        row.setSpacing(1)
-        for group in _STRIP:
-            for action_id in group:
-                button = QToolButton()
-                button.setDefaultAction(self.context.actions.qaction(action_id))
-                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-                button.setAccessibleName(self.context.actions.action(action_id).title)
-                row.addWidget(button)
-            row.addSpacing(12)
-        row.addStretch(1)
-        return strip
+        self._connect()
+        self.overlay.show_image()
 
     def _connect(self) -> None:
         model = self.model
@@ -303,6 +264,8 @@ class AtomsTab(Tab):
         self.overlay.spacings_changed.connect(self.steps.measure.show_spacings)
         self.steps.measure.rows_chosen.connect(self._select_rows)
         self.steps.calibrate.calibrated.connect(self.computing.calibrate)
+        self.toolbox.distance_measured.connect(self.steps.measure.show_distance)
+        self.toolbox.line_drawn.connect(self._on_known_length)
         self.steps.calibrate.refused.connect(partial(self.context.notify.error, "Calibrate"))
         self.view.canvas.view_changed.connect(self._fft_timer.start)
         self.view.canvas.context_asked.connect(self._show_menu)
@@ -336,7 +299,7 @@ class AtomsTab(Tab):
     def _on_current(self) -> None:
         self._ask_calibration()
         self.steps.measure.show_distance("")
-        self._tools[self.tool_name].cancel()
+        self.toolbox.cancel()
         self._fft_timer.start()
 
     def _on_calibrated(self) -> None:
@@ -352,26 +315,9 @@ class AtomsTab(Tab):
             self._asked.add(self.model.current_id)
             self.context.notify.warn(NOT_CALIBRATED, "Calibrate…", self._show_calibration)
 
-    def _on_distance(self, first: tuple[float, float], second: tuple[float, float], rows: tuple[int, int]) -> None:
-        image = self.model.image()
-        if image is not None:
-            text = distance_text(first, second, rows, self.model.columns(), image)
-            self._line("distance").text = text
-            self.steps.measure.show_distance(text)
-            self.view.canvas.update()
-
-    def _on_calibration_line(
-        self, first: tuple[float, float], second: tuple[float, float], rows: tuple[int, int]
-    ) -> None:  # fmt: skip
-        across, down = second[0] - first[0], second[1] - first[1]
-        self._line("calibrate").text = f"{float(np.hypot(across, down)):.1f} px"
+    def _on_known_length(self, line_px: tuple[float, float]) -> None:
         self.steps.calibrate_section.unfold()
-        self.steps.calibrate.show_line((across, down))
-
-    def _line(self, name: str) -> LineTool:
-        tool = self._tools[name]
-        assert isinstance(tool, LineTool)
-        return tool
+        self.steps.calibrate.show_line(line_px)
 
     def _show_calibration(self) -> None:
         self.steps.calibrate_section.unfold()

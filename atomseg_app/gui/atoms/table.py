@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QItemSelection,
     QItemSelectionModel,
     QItemSelectionRange,
@@ -242,6 +243,12 @@ class ColumnTable(QTableView):
         """Show the table of the model."""
         self.columns.set_columns(self._atoms.columns())
         self._fit_widths()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Make room for text of another size."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.model() is not None:
+            self._fit_widths()
 
     def show_selection(self) -> None:
         """Select the rows that are selected in the model, and show the first of them."""

@@ -45,6 +45,7 @@ def tab(main_window: MainWindow) -> AtomsTab:
     main_window.resize(1400, 900)
     tab = main_window.tabs["atoms"]
     assert isinstance(tab, AtomsTab)
+    tab.build()
     return tab
 
 

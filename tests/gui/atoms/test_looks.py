@@ -9,7 +9,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QHeaderView, QScrollBar, QWidget
 
 from atomseg_app.data import Columns, Image, Source, column_table
-from atomseg_app.gui.settings import THEME
+from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
 
 
 def test_twenty_thousand_columns_stay_quick(tab, rng, cpu_time):
@@ -69,6 +69,19 @@ def test_the_wheel_scrolls_the_steps_and_changes_no_value(tab):
         )
         QApplication.sendEvent(box, wheel)
         assert box.currentIndex() == before + moves
+
+
+def test_the_table_makes_room_for_larger_text(filled, qtbot):
+    """Columns kept their widths when text grew, and positions ended in dots."""
+    filled.context.settings.set(FONT_SCALE_PERCENT, 150)
+    table = filled.table
+    index = table.columns.index(0, 1)
+    wanted = table.fontMetrics().horizontalAdvance("0000.000")
+    assert table.columnWidth(1) > wanted
+    assert table.rowHeight(0) >= table.fontMetrics().height()
+    assert "." in index.data()
+    filled.context.settings.set(FONT_SCALE_PERCENT, 100)
+    assert table.columnWidth(1) < 1.2 * wanted
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
