@@ -11,7 +11,7 @@ from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.tomography.geometry import alignment_of_views, geometry_of
-from atomseg_app.tomography.projector import projector
+from atomseg_app.tomography.quality import view_r_factors
 from atomseg_app.tomography.views import views_along_y
 
 Floats = npt.NDArray[np.float64]
@@ -31,10 +31,7 @@ def unexplained(series: TiltSeries, volume: Volume, report: Report) -> tuple[Til
         raise UserError(f"The volume has {slices} slices along the axis, the series {rows}; it is of another series.")
     measured = views_along_y(series, report)
     report.progress(0.2, "projecting the volume")
-    rest = measured - projector(geometry)(volume.values)
-    report.progress(0.9, "comparing")
-    total = np.abs(measured).sum(axis=(1, 2), dtype=np.float64)
-    r_factors = np.abs(rest).sum(axis=(1, 2), dtype=np.float64) / np.maximum(total, 1e-30)
+    r_factors, rest = view_r_factors(np.asarray(volume.values, np.float32), measured, geometry)
     used = series.used
     name = f"{volume.source.name or series.source.name}, unexplained"
     residual = replace(

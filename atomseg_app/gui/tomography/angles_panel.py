@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from atomseg_app.data import TiltSeries
 from atomseg_app.errors import UserError
@@ -141,6 +141,7 @@ def _add_row(grid: QGridLayout, row: int, title: str, widget: QWidget, unit: str
 def _pair(actions: dict[str, QAction], first: str, first_text: str, second: str, second_text: str) -> QWidget:
     """Two buttons beside each other."""
     box = QWidget()
+    box.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     row = QHBoxLayout(box)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(6)

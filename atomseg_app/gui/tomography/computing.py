@@ -115,14 +115,16 @@ class Computing(QObject):
 
     def _open_volume(self, operation: Operation, entry_id: int, before: Entry, volume: Volume) -> None:
         parameters: Mapping[str, Any] = volume.history[-1].parameters if volume.history else {}
-        how = str(parameters.get("algorithm", operation.title.lower()))
-        base = before.data.source.name
+        how = str(parameters.get("algorithm", ""))
+        how = {"fsc": f"halves, {how}", "compare-volumes": "difference"}.get(operation.name, how)
+        base = before.title if operation.name == "compare-volumes" else before.data.source.name
         known = {entry.title for entry in self._model.entries.values()}
         name = f"{base}, {how}"
         count = 2
         while name in known:
             name, count = f"{base}, {how} ({count})", count + 1
-        entry = Entry(volume, name, entry_id, dict(self.curves.get(operation.name, {})))
+        origin = entry_id if isinstance(before.data, TiltSeries) else before.origin
+        entry = Entry(volume, name, origin, dict(self.curves.get(operation.name, {})))
         self._context.undo.push(OpenEntry(self._model, entry, operation.title))
 
     def _change_series(self, operation: Operation, entry_id: int, before: Entry, series: TiltSeries) -> None:

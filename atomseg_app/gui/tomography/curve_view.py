@@ -200,7 +200,7 @@ class CurveView(QWidget):
 def ticks(low: float, high: float, most: int) -> list[float]:
     """Round values within a range, at most so many."""
     step = round_length((high - low) / max(1, most))
-    while (high - low) / step > most:
+    while int((high - low) / step) > most:
         step *= 2 if round(step / 10 ** np.floor(np.log10(step))) != 2 else 2.5
     first = int(np.ceil(low / step - 1e-9))
     return [round(step * index, 12) for index in range(first, int(np.floor(high / step + 1e-9)) + 1)]

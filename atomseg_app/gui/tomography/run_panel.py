@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from atomseg_app.data import Data
 from atomseg_app.gui.actions import Action, ActionRegistry
 from atomseg_app.gui.forms import ParameterForm
 from atomseg_app.gui.sections import ActionButton, muted
@@ -16,6 +17,9 @@ from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.operations import Operation, Parameters
 
 _REFRESH_MS = 100
+
+Inputs = Callable[[Operation], tuple[Data, ...] | None]
+"""What an operation is given beside, or instead of, what is shown; None for just that. Raises UserError."""
 
 
 def action_id(operation: Operation) -> str:
@@ -42,9 +46,10 @@ class RunPanel(QWidget):
 
     def __init__(
         self, name: str, operations: Sequence[Operation], model: TomoModel, computing: Computing,
-        actions: ActionRegistry, *, can_stop: bool = False,
+        actions: ActionRegistry, *, can_stop: bool = False, inputs: Inputs | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self._inputs = inputs
         self._model, self._computing, self._actions = model, computing, actions
         self.operations = {operation.name: operation for operation in operations}
         self.forms: dict[str, ParameterForm] = {}
@@ -107,7 +112,8 @@ class RunPanel(QWidget):
     def run(self, name: str) -> None:
         """Run an operation with the values of its form. Raises UserError."""
         self.choose(name)
-        self._computing.run(self.operations[name], self.parameters(name))
+        given = None if self._inputs is None else self._inputs(self.operations[name])
+        self._computing.run(self.operations[name], self.parameters(name), given)
 
     def why_not(self, name: str) -> str:
         """Why an operation cannot run now, or nothing."""

@@ -37,6 +37,8 @@ class SeriesEditing:
     def __init__(self, context: Context, model: TomoModel, saver: Saver, parent: QWidget) -> None:
         self._context, self._model, self._saver, self._parent = context, model, saver, parent
         self._background = Background()
+        self._offer = ""
+        model.current_changed.connect(self._withdraw)
 
     def paste_angles(self) -> None:
         """Angles from a list that the user pastes."""
@@ -79,6 +81,7 @@ class SeriesEditing:
             now, better = NAMES[series.tilt_axis], "" if offer.axis is None else NAMES[offer.axis]
             if better and better != now and series is self._model.series():
                 text = f"The views agree with a tilt axis that is {better}, but it is set to {now}."
+                self._offer = text
                 self._context.notify.warn(text, "Switch the axis", partial(self._switch, series, offer.axis))
             elif asked and better:
                 self._context.notify.info(f"The views agree with a tilt axis that is {now}, as it is set.")
@@ -86,6 +89,12 @@ class SeriesEditing:
                 self._context.notify.info("The views do not tell the direction of the axis; see how the sample turns.")
 
         self._background.run(lambda: offer_axis(series), while_alive(self._parent, tell))
+
+    def _withdraw(self) -> None:
+        """An offer speaks of the series that is shown, as it is."""
+        if self._offer:
+            self._context.notify.banners.dismiss(self._offer)
+            self._offer = ""
 
     def _switch(self, series: TiltSeries, axis: Any) -> None:
         """Take the axis that was offered for a series, if that one is still shown."""
@@ -170,6 +179,7 @@ class SeriesEditing:
 
     def set_axis(self, axis: str) -> None:
         """Give the tilt axis another direction (``x`` or ``y``)."""
+        self._withdraw()
         self._change("Tilt axis", edits.with_axis(self.series(), cast(Literal["x", "y"], axis)))
 
     def set_pixel_size(self, size_nm: float) -> None:

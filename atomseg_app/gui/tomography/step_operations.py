@@ -9,12 +9,16 @@ PREPARE, ALIGN, RECONSTRUCT, QUALITY = "prepare", "align", "reconstruct", "quali
 _SERIES, _VOLUME = "tilt-series", "volume"
 _NOT_HERE = ("project",)
 """Operations for the command line that no step of the window needs."""
+_MEASURES = ("fsc", "compare-volumes")
+"""Operations that tell of quality, whatever they give."""
 
 
 def step_of(operation: Operation) -> str:
     """Step that an operation belongs to, empty if none: told by what it takes and gives, and by its name."""
     if (_SERIES not in operation.inputs and _VOLUME not in operation.inputs) or operation.name in _NOT_HERE:
         return ""
+    if operation.name in _MEASURES:
+        return QUALITY
     if operation.inputs[0] == _SERIES and operation.output == _VOLUME:
         return RECONSTRUCT
     if operation.inputs[0] == _SERIES and operation.output == _SERIES:
