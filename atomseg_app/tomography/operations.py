@@ -124,3 +124,78 @@ PREPARE_TILTS = register(
         suffix="prepared",
     )
 )
+
+
+class ProjectVolume(Parameters):
+    """Parameters of *Project*."""
+
+    angles: str = parameter(
+        "-70:70:2", "Tilt angles: START:STOP:STEP in degrees, both ends included, a list (0,3,6), or a file of angles."
+    )
+    width_px: int | None = parameter(
+        None, "Pixels of the views across the tilt axis; as many as the volume is wide where empty.", unit="px", ge=1
+    )
+    noise: float = parameter(0.0, "Rms of normal noise as a share of the largest value of the views.", ge=0, le=10)
+    seed: int = parameter(0, "Start of the noise's random numbers.", ge=0, advanced=True)
+
+
+PROJECT = register(
+    Operation(
+        name="project",
+        title="Project",
+        description="Make the tilt series that a volume would give.",
+        parameters=ProjectVolume,
+        function="atomseg_app.tomography.project:project",
+        inputs=("volume",),
+        output="tilt-series",
+        suffix="tilts",
+    )
+)
+
+
+class HalvesAgree(Parameters):
+    """Parameters of *Resolution from halves*."""
+
+    algorithm: Literal["mlem", "sirt", "fbp", "tv"] = parameter(
+        "mlem", "How both halves of the views are reconstructed."
+    )
+    iterations: int | None = parameter(
+        None, "How often iterative algorithms go through all views; chosen from the data where empty.", ge=1, le=10000
+    )
+    thickness_px: int | None = parameter(
+        None, "Voxels of the volume along the beam; as many as the detector is wide where empty.", unit="px", ge=1
+    )
+
+
+FSC = register(
+    Operation(
+        name="fsc",
+        title="Resolution from halves",
+        description="Reconstruct even and odd views apart and correlate both volumes in shells of frequency (FSC).",
+        parameters=HalvesAgree,
+        function="atomseg_app.tomography.halves:halves_agree",
+        inputs=("tilt-series",),
+        output="volume",
+        suffix="fsc",
+    )
+)
+
+
+class CompareVolumes(Parameters):
+    """Parameters of *Compare with a reference*."""
+
+    scale: bool = parameter(False, "First bring the volume to the reference's grey levels by the best straight line.")
+
+
+COMPARE_VOLUMES = register(
+    Operation(
+        name="compare-volumes",
+        title="Compare with a reference",
+        description="PSNR, SSIM, rms error and Fourier shells of a volume against a reference; gives the difference.",
+        parameters=CompareVolumes,
+        function="atomseg_app.tomography.halves:compare",
+        inputs=("volume", "volume"),
+        output="volume",
+        suffix="difference",
+    )
+)
