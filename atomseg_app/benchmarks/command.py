@@ -15,10 +15,11 @@ Benchmark = Literal[
     "defects",
     "strain",
     "tomography",
+    "alignment",
     "networks",
     "all",
 ]
-_IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain", "tomography")
+_IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain", "tomography", "alignment")
 """Of ``all``: columns ends with detection; networks, which takes an hour, is asked for by name."""
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import TiltSeries
+from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.tomography import align_steps as steps
 from atomseg_app.tomography.align_operations import (
@@ -42,7 +43,8 @@ class _Chain:
         report.progress(0, "reading the views")
         self._series, self._may_undo = series, may_undo
         values = series.values if series.tilt_axis == "y" else series.values.transpose(0, 2, 1)
-        self._views = align_views(values, np.asarray(series.tilt_deg), series.excluded, report)
+        angles = np.asarray(series.tilt_deg if series.euler_deg is None else series.euler_deg)
+        self._views = align_views(values, angles, series.excluded, report)
         given = None if start_over else series.alignment
         self._alignment = given or Alignment.none(len(series.values))
         self._earlier = list(series.metadata.get(STEPS_KEY, ())) if given else []
@@ -79,16 +81,16 @@ class _Chain:
     def matching(self, course: Course, report: Report) -> None:
         """Projection matching."""
         found = match(self._views, self._alignment, course, report)
-        self._took("matching", found.alignment, report, found.tilt_deg)
+        self._took("matching", found.alignment, report, found.angles_deg)
 
-    def _took(self, name: str, found: Alignment, report: Report, tilt_deg: Floats | None = None) -> None:
+    def _took(self, name: str, found: Alignment, report: Report, angles_deg: Floats | None = None) -> None:
         """Keep what a step found, or not, and write its entry."""
         if found == self._alignment:
             return
         if name != "axis":
             found = steps.axis_in_the_mean(found, self._views.usable)
         found = _plain(found)
-        views = self._views if tilt_deg is None else replace(self._views, tilt_deg=tilt_deg)
+        views = self._views if angles_deg is None else replace(self._views, angles_deg=angles_deg)
         r_after = r_factor(views, found, report)
         kept = not (self._may_undo and r_after > _WORSE * self._r)
         self._entries.append({
@@ -109,7 +111,16 @@ class _Chain:
         """The series with its alignment, refined angles, and the entries of all steps."""
         metadata = {**self._series.metadata, STEPS_KEY: [*self._earlier, *self._entries]}
         tilt_deg = tuple(float(tilt) for tilt in self._views.tilt_deg)
-        return replace(self._series, alignment=self._alignment, tilt_deg=tilt_deg, metadata=metadata)
+        aligned = replace(self._series, alignment=self._alignment, tilt_deg=tilt_deg, metadata=metadata)
+        if self.single_axis:
+            return aligned
+        triples = tuple((float(a), float(b), float(c)) for a, b, c in self._views.angles_deg)
+        return replace(aligned, euler_deg=triples)
+
+    @property
+    def single_axis(self) -> bool:
+        """Whether all views were tilted round one axis, as all steps but matching need."""
+        return self._views.single_axis
 
 
 def _plain(alignment: Alignment) -> Alignment:
@@ -127,11 +138,13 @@ def align(series: TiltSeries, settings: Align, report: Report) -> TiltSeries:
     angles and for fewer than three views that show something.
     """
     chain = _Chain(series, report, start_over=settings.start_over, may_undo=True)
-    if settings.neighbours:
+    if not chain.single_axis:
+        report.note("The views were tilted in several directions: they are aligned by projection matching alone.")
+    if settings.neighbours and chain.single_axis:
         chain.neighbours(settings.finest_px, settings.reach_px, report.part(0.05, 0.2))
-    if settings.common_line:
+    if settings.common_line and chain.single_axis:
         chain.common_line(settings.resolution_px, chain.height_px * _COMMON_LINE_REACH, report.part(0.2, 0.3))
-    if settings.centre_of_mass:
+    if settings.centre_of_mass and chain.single_axis:
         chain.centre_of_mass(settings.resolution_px, report.part(0.3, 0.5), axis=True, along=settings.common_line)
     if settings.matching:
         course = Course(finest_px=settings.finest_px)
@@ -143,30 +156,40 @@ def align(series: TiltSeries, settings: Align, report: Report) -> TiltSeries:
 
 def align_neighbours(series: TiltSeries, settings: AlignNeighbours, report: Report) -> TiltSeries:
     """One step: phase correlation of neighbours. Raises as :func:`align` does."""
-    chain = _Chain(series, report)
+    chain = _single_axis_chain(series, report)
     chain.neighbours(settings.finest_px, settings.reach_px, report)
     return chain.result()
 
 
 def align_common_line(series: TiltSeries, settings: AlignCommonLine, report: Report) -> TiltSeries:
     """One step: common line. Raises as :func:`align` does."""
-    chain = _Chain(series, report)
+    chain = _single_axis_chain(series, report)
     chain.common_line(settings.resolution_px, settings.reach_px or chain.height_px * _COMMON_LINE_REACH, report)
     return chain.result()
 
 
 def align_centre_of_mass(series: TiltSeries, settings: AlignCentreOfMass, report: Report) -> TiltSeries:
     """One step: centre of mass. Raises as :func:`align` does."""
-    chain = _Chain(series, report)
+    chain = _single_axis_chain(series, report)
     chain.centre_of_mass(1.0, report, axis=settings.axis, along=False)
     return chain.result()
 
 
 def align_axis(series: TiltSeries, settings: AlignAxis, report: Report) -> TiltSeries:
     """One step: the tilt axis of views that are aligned with each other. Raises as :func:`align` does."""
-    chain = _Chain(series, report)
+    chain = _single_axis_chain(series, report)
     chain.axis(settings, report)
     return chain.result()
+
+
+def _single_axis_chain(series: TiltSeries, report: Report) -> _Chain:
+    """Chain of a series tilted round one axis. Raises UserError for others."""
+    if series.euler_deg is not None:
+        raise UserError(
+            f"{series.source.name} was tilted in several directions; this step needs one tilt axis. Use projection "
+            "matching."
+        )
+    return _Chain(series, report)
 
 
 def align_match(series: TiltSeries, settings: AlignMatch, report: Report) -> TiltSeries:

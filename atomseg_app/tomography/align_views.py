@@ -23,15 +23,26 @@ class AlignViews:
     """Views (view, y, x) float32, tilt axis along y, background near 0; lengths in pixels binned ``factor`` times.
 
     ``usable`` says which views can be aligned, ``contained`` in which the sample does not reach the ends across the
-    axis. ``offset_xy`` is where the centre of a binned view lies from the centre of the whole one, in whole pixels.
+    axis. ``angles_deg`` (view, 1 or 3) are tilt angles, or Euler triples. ``offset_xy`` is where the centre of a binned
+    view lies from the centre of the whole one, in whole pixels.
     """
 
     values: npt.NDArray[np.float32]
-    tilt_deg: Floats
+    angles_deg: Floats
     usable: npt.NDArray[np.bool_]
     contained: npt.NDArray[np.bool_]
     factor: int = 1
     offset_xy: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def tilt_deg(self) -> Floats:
+        """Tilt angle of each view; the second of Euler triples."""
+        return np.asarray(self.angles_deg[:, self.angles_deg.shape[1] // 2])
+
+    @property
+    def single_axis(self) -> bool:
+        """Whether all views were tilted round y."""
+        return bool(self.angles_deg.shape[1] == 1)
 
     @property
     def indices(self) -> npt.NDArray[np.int64]:
@@ -83,9 +94,11 @@ def bin_offset(size: int, factor: int) -> float:
 
 
 def align_views(
-    values: npt.NDArray[np.generic], tilt_deg: Floats, excluded: tuple[int, ...], report: Report
+    values: npt.NDArray[np.generic], angles_deg: Floats, excluded: tuple[int, ...], report: Report
 ) -> AlignViews:
     """Prepare the views (view, y, x), tilt axis along y, of a series; notes what cannot be aligned.
+
+    ``angles_deg`` is (view,), or (view, 3) for Euler triples.
 
     Raises UserError for unknown angles, for fewer than three views that show something, and for tiny images.
     """
@@ -94,7 +107,8 @@ def align_views(
         raise UserError(f"The series has {views} view{'s'[: views != 1]}; an alignment needs at least 3.")
     if min(height, width) < 16:
         raise UserError(f"The views are {height} x {width} pixels; an alignment needs at least 16 on each side.")
-    unknown = np.flatnonzero(~np.isfinite(tilt_deg))
+    angles = np.asarray(angles_deg, float).reshape(views, -1)
+    unknown = np.flatnonzero(~np.isfinite(angles).all(axis=1))
     if len(unknown):
         raise UserError(f"View {unknown[0]} has no tilt angle; give the series its angles before aligning it.")
     factor = 1
@@ -130,7 +144,7 @@ def align_views(
     if usable.sum() < 3:
         raise UserError(f"Only {usable.sum()} of the {views} views show something; an alignment needs at least 3.")
     offset = (bin_offset(width, factor), bin_offset(height, factor))
-    return AlignViews(kept, np.asarray(tilt_deg, float), usable, contained, factor, offset)
+    return AlignViews(kept, angles, usable, contained, factor, offset)
 
 
 def _without_background(view: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], bool]:

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 _COARSEST_PX = 24  # shorter side of the views of the coarsest level
 _TAPER = 0.1  # of each side: where the weight of pixels falls to nothing
 _LONGEST_STEP = 3.0  # binned pixels that a view may move in one round
-_TILT_DEG = 0.25  # step of the derivative by the tilt angle
+_ANGLE_STEP_DEG = 0.25  # of the derivative by an angle
 _MEMORY = 4  # rounds that Anderson's acceleration looks back on
 
 
@@ -51,10 +51,10 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Result of matching: alignment in pixels of the series, tilt angles, R-factors of the finest level, and rounds."""
+    """Result of matching: alignment in pixels of the series, angles, R-factors of the finest level, and rounds."""
 
     alignment: Alignment
-    tilt_deg: Floats
+    angles_deg: Floats
     r_before: float
     r_after: float
     rounds: tuple[int, ...]
@@ -85,9 +85,9 @@ def match(views: AlignViews, alignment: Alignment, course: Course, report: Repor
         part = report.part(number / len(levels), (number + 1) / len(levels))
         volume, done, r_before, r_after = level.run(volume, part)
         alignment = level.alignment()
-        views = replace(views, tilt_deg=level.tilt_deg())
+        views = replace(views, angles_deg=level.angles_deg())
         rounds.append(done)
-    return Matched(alignment, views.tilt_deg, r_before, r_after, tuple(rounds))
+    return Matched(alignment, views.angles_deg, r_before, r_after, tuple(rounds))
 
 
 class _Level:
@@ -102,13 +102,15 @@ class _Level:
         self._views = ndimage.gaussian_filter(views.values[self._used], sigma, mode="nearest")
         _, height, width = self._views.shape
         self.shape_zyx = (width, height, width)
-        self._tilt = views.tilt_deg[self._used].copy()
+        self._angles = views.angles_deg[self._used].copy()
+        # A turn of the axis is one of the Euler angles already.
+        self._turns = course.rotation and views.single_axis
         self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
 
     def run(self, start: Views | None, report: Report) -> tuple[Views, int, float, float]:
         """Do the rounds; gives the volume, the number of rounds, and R-factors before and after."""
         course = self._course
-        volume = RunningVolume(self._views, self._geometry(self._tilt), start)
+        volume = RunningVolume(self._views, self._geometry(self._angles), start)
         speed = _Accelerated()
         first = last = float("nan")
         tolerance = course.tolerance_px / self._all.factor
@@ -120,24 +122,28 @@ class _Level:
             last = volume.r_factor(projected)
             first = last if done == 1 else first
             longest = self._move(self._slips(volume, projected), speed)
-            volume.use(self._geometry(self._tilt))
+            volume.use(self._geometry(self._angles))
             if longest < tolerance:
                 break
         return volume.values, done, first, last
 
-    def _geometry(self, tilt_deg: Floats) -> Geometry:
-        detector = (self._views.shape[1], self._views.shape[2])
-        return Geometry(tuple(float(tilt) for tilt in tilt_deg), detector, self.shape_zyx, self._alignment)
+    def _geometry(self, angles_deg: Floats) -> Geometry:
+        return level_geometry(angles_deg, self._views.shape, self._alignment)
 
     def _slips(self, volume: RunningVolume, projected: Views) -> Slips:
-        shared = [turn_derivative(projected, self._alignment)] if self._course.rotation else []
-        own = [self._tilt_derivative(volume)] if self._course.angles else []
+        shared = [turn_derivative(projected, self._alignment)] if self._turns else []
+        own = self._angle_derivatives(volume) if self._course.angles else []
         return slips(self._views, projected, window(projected.shape, self._alignment), own, shared)
 
-    def _tilt_derivative(self, volume: RunningVolume) -> Views:
-        """Derivative of the projections by the tilt angle of each view, per degree, from two more projections."""
-        above, below = (projector(self._geometry(self._tilt + step))(volume.values) for step in (_TILT_DEG, -_TILT_DEG))
-        return (above - below) / np.float32(2 * _TILT_DEG)
+    def _angle_derivatives(self, volume: RunningVolume) -> list[Views]:
+        """Derivatives of the projections by each angle of their view, per degree, from two more projections each."""
+        found = []
+        for column in range(self._angles.shape[1]):
+            step = np.zeros_like(self._angles)
+            step[:, column] = _ANGLE_STEP_DEG
+            above, below = (projector(self._geometry(self._angles + s))(volume.values) for s in (step, -step))
+            found.append((above - below) / np.float32(2 * _ANGLE_STEP_DEG))
+        return found
 
     def _move(self, found: Slips, speed: _Accelerated) -> float:
         """Apply what was found, accelerated; returns the longest move of a view in binned pixels."""
@@ -145,23 +151,22 @@ class _Level:
         step = np.clip(found.shift_xy, -_LONGEST_STEP, _LONGEST_STEP)
         step[:, 1] -= step[:, 1].mean()
         turn = np.clip(found.shared, -1, 1) * self._lever
-        tilts = np.clip(found.further.sum(axis=1), -1, 1) * self._lever
-        tilts -= tilts.mean()
-        if not self._course.angles:
-            tilts = tilts[:0]
+        angles = np.clip(found.further, -1, 1) * self._lever
+        angles -= angles.mean(axis=0)  # all views turned alike are another place of the sample
         now = np.concatenate([
             self._alignment.shift_x_px, self._alignment.shift_y_px,
-            np.full(len(turn), self._alignment.axis_rotation_deg) * self._lever, self._tilt[: len(tilts)] * self._lever,
+            np.full(len(turn), self._alignment.axis_rotation_deg) * self._lever,
+            self._angles[:, : angles.shape[1]].ravel() * self._lever,
         ])  # fmt: skip
-        after = speed.next(now, np.concatenate([step[:, 0], step[:, 1], turn, tilts]))
+        after = speed.next(now, np.concatenate([step[:, 0], step[:, 1], turn, angles.ravel()]))
         self._alignment = replace(
             self._alignment, shift_x_px=tuple(after[:count]), shift_y_px=tuple(after[count : 2 * count])
         )
         if len(turn):
             self._alignment = replace(self._alignment, axis_rotation_deg=float(after[2 * count] / self._lever))
-        if len(tilts):
-            self._tilt = after[-count:] / self._lever
-        return float(np.abs(np.concatenate([step.ravel(), turn, tilts])).max())
+        if angles.size:
+            self._angles = after[-angles.size :].reshape(angles.shape) / self._lever
+        return float(np.abs(np.concatenate([step.ravel(), turn, angles.ravel()])).max())
 
     def alignment(self) -> Alignment:
         """The alignment in pixels of the series, views that were not used as before."""
@@ -173,11 +178,11 @@ class _Level:
         )
         return self._all.from_binned(binned)
 
-    def tilt_deg(self) -> Floats:
-        """Tilt angles of all views."""
-        tilt = self._all.tilt_deg.copy()
-        tilt[self._used] = self._tilt
-        return tilt
+    def angles_deg(self) -> Floats:
+        """Angles of all views."""
+        angles = self._all.angles_deg.copy()
+        angles[self._used] = self._angles
+        return angles
 
 
 class _Accelerated:
@@ -203,6 +208,15 @@ class _Accelerated:
             np.vstack([steps, damping * np.eye(count)]), np.append(step, np.zeros(count)), rcond=None
         )[0]
         return np.asarray(place + step - (places + steps) @ mixed)
+
+
+def level_geometry(angles_deg: Floats, shape: tuple[int, ...], alignment: Alignment) -> Geometry:
+    """Geometry of views of a shape (view, y, x), as deep as wide, at tilts (view, 1) or Euler triples (view, 3)."""
+    _, height, width = shape
+    rows = [tuple(float(angle) for angle in row) for row in angles_deg]
+    triples = None if angles_deg.shape[1] == 1 else tuple((row[0], row[1], row[2]) for row in rows)
+    tilt = tuple(row[len(row) // 2] for row in rows)
+    return Geometry(tilt, (height, width), (width, height, width), alignment, triples)
 
 
 def turn_derivative(projected: Views, alignment: Alignment) -> Views:

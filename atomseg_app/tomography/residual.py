@@ -7,8 +7,8 @@ import numpy as np
 from atomseg_app.alignment import Alignment
 from atomseg_app.operations import Report
 from atomseg_app.tomography.align_views import AlignViews
-from atomseg_app.tomography.geometry import Geometry, alignment_of_views
-from atomseg_app.tomography.matching import window
+from atomseg_app.tomography.geometry import alignment_of_views
+from atomseg_app.tomography.matching import level_geometry, window
 from atomseg_app.tomography.running_volume import RunningVolume
 
 _SIDE_PX = 64
@@ -27,9 +27,7 @@ def r_factor(views: AlignViews, alignment: Alignment, report: Report) -> float:
     used = level.indices
     measured = np.ascontiguousarray(level.values[used])
     chosen = alignment_of_views(level.to_binned(alignment), used)
-    _, height, width = measured.shape
-    tilt = tuple(float(angle) for angle in level.tilt_deg[used])
-    volume = RunningVolume(measured, Geometry(tilt, (height, width), (width, height, width), chosen))
+    volume = RunningVolume(measured, level_geometry(level.angles_deg[used], measured.shape, chosen))
     volume.improve(_ITERATIONS, report)
     weight = window(measured.shape, chosen)
     off = float((weight * np.abs(measured - volume.projections())).sum(dtype=float))
