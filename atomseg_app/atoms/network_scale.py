@@ -187,7 +187,7 @@ def _look(module: nn.Module, grey: Grey, sigma_px: float, sign: int, device: tor
         columns_only = _levelled(drawn * scale)
         probability = torch.sigmoid(channel["heat"])
         # Round sure columns only: steps and blotches are drawn too, a little, but not as columns.
-        near = functional.max_pool2d(probability[None], 2 * _NEAR + 1, stride=1, padding=_NEAR)[0] > _SURE
+        near = _highest_within(probability, _NEAR) > _SURE
         explained += float(((2 * shown * columns_only - columns_only**2) * near).sum())
         bent, high, seen = _bend(probability, drawn)
         bend, height, count = bend + bent, height + high, count + seen
@@ -205,6 +205,12 @@ def _levelled(picture: torch.Tensor) -> torch.Tensor:
         pad = (kernel.shape[1] // 2, kernel.shape[1] // 2, kernel.shape[0] // 2, kernel.shape[0] // 2)
         blurred = functional.conv2d(functional.pad(blurred, pad, mode="replicate"), weights)
     return picture - blurred[0, 0]
+
+
+def _highest_within(values: torch.Tensor, reach: int) -> torch.Tensor:
+    """Highest value (y, x) in the square that reaches so far: along rows, then along columns, which is much faster."""
+    along = functional.max_pool2d(values[None], (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    return functional.max_pool2d(along, (2 * reach + 1, 1), stride=1, padding=(reach, 0))[0]
 
 
 def _bend(probability: torch.Tensor, drawn: torch.Tensor) -> tuple[float, float, int]:

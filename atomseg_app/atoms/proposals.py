@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
+from scipy import special
 from scipy.spatial import cKDTree
 
 from atomseg_app.atoms import model
@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 RESOLVED = 1.4  # two columns nearer than this, in widths, cannot be told from one
 _APART = 4.0  # changes tried together are this far apart, in widths
 _HALF = (0.7, 1.6)  # half a split pair's distance, in widths
+_MEDIAN_OF_TWO = 2 * np.log(2)  # of chi-square with two degrees of freedom
 _WEAK = 0.2  # of the typical amplitude: peaks weaker than this are no columns beside them
 
 
@@ -49,7 +50,7 @@ class Judge:
 
     def needed(self, chances: float, unknowns: int) -> float:
         """Deviance that a change with so many unknowns must save, when it had that many chances to turn up."""
-        return self.power * float(stats.chi2.isf(min(self.false_alarms / max(chances, 1), 0.5), unknowns))
+        return self.power * float(special.chdtri(unknowns, min(self.false_alarms / max(chances, 1), 0.5)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _splits(fit: Fit, judge: Judge) -> list[Change]:
     schur = own[:, long, long] - own[:, long, rest] @ np.linalg.solve(ridge, own[:, rest, long])
     step = np.linalg.solve(schur + 1e-9 * np.eye(2), gradient[:, long, None])[..., 0]
     statistic = np.einsum("ni,ni->n", gradient[:, long], step)
-    spread = max(judge.power, float(np.median(statistic)) / float(stats.chi2.median(2)))
+    spread = max(judge.power, float(np.median(statistic)) / _MEDIAN_OF_TWO)
     needed = spread / judge.power * judge.needed(len(state), 3)
     changes = []
     for i in np.flatnonzero(statistic > needed):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, optimize, special
+from scipy import ndimage, special
 
 from atomseg_app.atoms.background import Grey, binned
 from atomseg_app.atoms.scale import radial_spectrum
@@ -126,6 +126,8 @@ class Noise:
         """Height, in standard deviations, that maxima of pure noise exceed ``false_alarms`` times in the image."""
         if self.expected_maxima(scale_px, 1.0) <= false_alarms:
             return 1.0
+        from scipy import optimize  # slow to import, and the network needs none of it
+
         return float(
             optimize.brentq(lambda height: self.expected_maxima(scale_px, height) - false_alarms, 1.0, 40.0, xtol=1e-3)
         )
