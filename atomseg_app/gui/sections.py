@@ -146,9 +146,8 @@ class WrappedLabel(QLabel):
             self._fit()
 
     def _fit(self) -> None:
-        height = self.heightForWidth(self.width()) if self.text() else 0
-        if height != self.minimumHeight():
-            self.setMinimumHeight(max(0, height))
+        self.setMinimumHeight(0)  # what Qt tells is never less than this
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width()) if self.text() else 0))
 
 
 def muted(text: str = "") -> QLabel:

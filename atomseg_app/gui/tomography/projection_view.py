@@ -177,7 +177,9 @@ class ProjectionView(ImageView):
         for colour, width in ((QColor(0, 0, 0, 150), 3.0), (_AXIS, 1.4)):
             painter.setPen(QPen(colour, width, Qt.PenStyle.DashLine))
             painter.drawLine(*ends)
-        self._label(painter, "tilt axis", _AXIS, ends[0] + QPointF(6, 18))
+        inside = self.canvas.plot_size()
+        at = QPointF(max(ends[0].x(), inside.left()) + 6, max(ends[0].y(), inside.top()) + 18)
+        self._label(painter, "tilt axis", _AXIS, at)
         row = self._model.row
         height, width_px = series.shape[-2:]
         line = (

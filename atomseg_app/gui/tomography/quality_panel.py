@@ -70,7 +70,6 @@ class QualityPanel(QWidget):
     def _list_references(self) -> None:
         """Other volumes of the same size, for the operation that takes one."""
         takes_two = bool(self.run.operations) and len(self.run.operation().inputs) > 1
-        self.reference.setVisible(takes_two)
         volume = self._model.volume()
         fitting = {
             i: entry.title
@@ -83,6 +82,7 @@ class QualityPanel(QWidget):
             for entry_id, title in fitting.items():
                 self.reference.addItem(f"Reference: {title}", entry_id)
             blocker.unblock()
+        self.reference.setVisible(takes_two and bool(fitting))
 
     def _inputs(self, operation: Operation) -> tuple[Data, ...] | None:
         """The volume that is shown and the reference, where an operation takes two."""

@@ -11,10 +11,12 @@ from atomseg_app.data import Array, Volume
 from atomseg_app.gui.actions import ActionRegistry
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.curve_view import Curve, CurveView
-from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, TomoModel
+from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.operations import Operation
 
+RESIDUAL = "R-factor"
+"""What a reconstruction reports over its iterations."""
 _ONLY = {
     "filter": ("fbp",), "relaxation": ("sirt", "os-sart", "sart", "gradient"),
     "subsets": ("os-sart", "osem", "asd-pocs"), "tv_weight": ("tv", "fista-tv"), "damping": ("tikhonov",),
@@ -54,7 +56,7 @@ class ReconstructPanel(QWidget):
                        None)  # fmt: skip
         curves = running if running is not None else ({} if entry is None else entry.curves)
         lines = [Curve(name, np.arange(1, len(values) + 1, dtype=float), values) for name, values in curves.items()
-                 if values.ndim == 1 and len(values) > 1 and name not in (R_BY_VIEW, TILTS)]  # fmt: skip
+                 if values.ndim == 1 and len(values) > 1 and name == RESIDUAL]  # fmt: skip
         self.plot.set_curves(lines)
         self.plot.setVisible(bool(lines))
 

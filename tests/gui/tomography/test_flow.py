@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from atomseg_app.data import ImageSeries, Source, Volume
 from atomseg_app.errors import UserError
-from atomseg_app.gui.tomography.model import R_BY_VIEW
+from atomseg_app.gui.tomography.model import R_BY_VIEW, Entry
 from atomseg_app.gui.tomography.slice_pane import XY
 from atomseg_app.io import files
 from tests.gui.driving import drop
@@ -124,6 +124,38 @@ def test_stop_keeps_what_there_is(filled, qtbot):
     assert 1 <= done < 10000
     assert any("Stopped after" in note for note in tab.model.volume().history[-1].notes)
     assert tab.model.volume().values.max() > 0
+
+
+@pytest.mark.slow
+def test_halves_and_a_reference_tell_of_quality(filled, qtbot):
+    """FSC of noise-free halves is high at low frequency; a volume compared with itself is itself."""
+    tab = filled
+    panel = tab.steps.quality
+    tab.steps.quality_section.unfold()
+    panel.run.choose("fsc")
+    panel.run.form("fsc").set_values({"algorithm": "fbp"})
+    click(tab, "tomography.fsc")
+    idle(tab, qtbot)
+    first = tab.model.current_id
+    assert "halves" in tab.model.entry.title
+    fsc, low, high = panel.shells.curves
+    assert fsc.y[1] > 0.9
+    assert (low.y[0], high.y[0]) == (0.5, 0.143)
+    assert panel.shells.isVisible()
+    assert "Resolution" in panel.state.text()
+    assert not tab.steps.reconstruct.plot.isVisible(), "shells are no iterations"
+
+    compare = tab.context.actions.qaction("tomography.compare-volumes")
+    compare.trigger()
+    assert "no second volume" in tab.context.notify.dialog.report()
+    tab.context.notify.dialog.close()
+    tab.model.add(Entry(tab.model.volume(), "the same"))
+    compare.trigger()
+    idle(tab, qtbot)
+    assert np.abs(tab.model.volume().values).max() == 0
+    assert "SSIM 1" in panel.state.text()
+    tab.context.actions.trigger("edit.undo")
+    tab.model.show_entry(first)
 
 
 @pytest.mark.slow
