@@ -87,6 +87,9 @@ def match(views: AlignViews, alignment: Alignment, course: Course, report: Repor
         alignment = level.alignment()
         views = replace(views, angles_deg=level.angles_deg())
         rounds.append(done)
+        if report.stopping:
+            report.note(f"Matching was stopped after round {done} at views binned {level.binning} times.")
+            break
     return Matched(alignment, views.angles_deg, r_before, r_after, tuple(rounds))
 
 
@@ -107,6 +110,11 @@ class _Level:
         self._turns = course.rotation and views.single_axis
         self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
 
+    @property
+    def binning(self) -> int:
+        """How many pixels of the series are one here."""
+        return self._all.factor
+
     def run(self, start: Views | None, report: Report) -> tuple[Views, int, float, float]:
         """Do the rounds; gives the volume, the number of rounds, and R-factors before and after."""
         course = self._course
@@ -123,7 +131,7 @@ class _Level:
             first = last if done == 1 else first
             longest = self._move(self._slips(volume, projected), speed)
             volume.use(self._geometry(self._angles))
-            if longest < tolerance:
+            if longest < tolerance or report.stopping:
                 break
         return volume.values, done, first, last
 

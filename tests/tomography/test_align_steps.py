@@ -164,3 +164,21 @@ def test_euler_triples_of_one_axis_are_matched_like_tilts(series: TiltSeries, tr
     left = errors(replace(found.alignment, axis_rotation_deg=1.5), truth, TILT)
     assert left.across_px < 0.1
     assert left.along_px < 0.1
+
+
+def test_stopping_keeps_what_is_found_by_then(series: TiltSeries, truth: Alignment) -> None:
+    start = replace(truth, shift_x_px=tuple(np.add(truth.shift_x_px, np.tile([1.0, -1.0], 15)[: len(TILT)])))
+    report = Report(stopping=lambda: True)
+    found = match(views_of(series), start, Course(), report)
+    assert found.rounds == (1,)
+    assert "stopped after round 1" in report.facts.notes[-1]
+    assert errors(found.alignment, truth, TILT).across_px < errors(start, truth, TILT).across_px
+
+
+def test_large_views_are_worked_on_binned_and_shifts_are_of_the_series() -> None:
+    truth = Alignment((0.0, 3.0, -8.0), (0.0, -11.0, 6.5), (0.0,) * 3)
+    views = views_of(series_of(random_ellipsoids(541, 3)[:6], np.zeros(3), (541, 541), truth))
+    assert views.factor == 2
+    assert views.values.shape == (3, 270, 270)
+    found = steps.along_axis(views, Alignment.none(3), 0.01, 40)
+    assert np.diff(found.shift_y_px) == pytest.approx(np.diff(truth.shift_y_px), abs=0.03)
