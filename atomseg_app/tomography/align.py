@@ -99,7 +99,7 @@ class _Chain:
             "shift_x_px": [round(x, 4) for x in found.shift_x_px],
             "shift_y_px": [round(y, 4) for y in found.shift_y_px],
         })  # fmt: skip
-        report.log(f"{name}: R {self._r:.4f} -> {r_after:.4f}, axis {found.axis_offset_px + 0.0:+.2f} px, "
+        report.log(f"{name}: R {self._r:.4f} -> {r_after:.4f}, axis {round(found.axis_offset_px, 2) + 0:+.2f} px, "
                    f"{found.axis_rotation_deg:+.3f} degrees")  # fmt: skip
         if not kept:
             report.note(f"{name} was taken back: the R-factor would have risen from {self._r:.4f} to {r_after:.4f}.")
