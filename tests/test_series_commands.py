@@ -16,6 +16,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.io.alignment_files import read_alignment, write_alignment
 from atomseg_app.io.files import read
 from atomseg_app.io.series_writer import write_series
+from atomseg_app.io.volume_writer import write_volume
 from atomseg_app.operations import Report
 
 VIEWS = 9
@@ -100,6 +101,38 @@ def test_info_tells_what_files_are_together(folder: Path, capsys: pytest.Capture
     assert "    any.tlt has 2 angles but there are 9 images; it was not used.\n" in capsys.readouterr().out
 
 
+def test_angles_of_another_series_are_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out.rawtlt").write_text("1\n2\n", "ascii")
+    assert run("prepare-tilts", "a.npy", "--angles", "angles.txt", "-o", "out.mrc") == 1
+    assert "out.rawtlt is already there" in capsys.readouterr().err
+    assert Path("out.rawtlt").read_text("ascii") == "1\n2\n"
+    assert run("prepare-tilts", "a.npy", "--angles", "angles.txt", "-o", "out.mrc", "--overwrite") == 0
+    series = read("out.mrc")
+    assert isinstance(series, TiltSeries)
+    assert series.tilt_deg == TILTS
+
+
+def test_volumes_in_and_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Projected, the series opens with its angles; two volumes are compared in the order given."""
+    depth = np.random.default_rng(1).random((12, 10, 14)).astype(np.float32)
+    write_volume("v.mrc", Volume(depth, (0.5, 0.5, 0.5)))
+    write_volume("w.vti", Volume(depth + 1, (0.5, 0.5, 0.5)))
+    assert run("project", "v.mrc", "--angles", "-40:40:20", "-o", "p.st") == 0
+    series = read("p.st")
+    assert isinstance(series, TiltSeries)
+    assert series.tilt_deg == (-40, -20, 0, 20, 40)
+    np.testing.assert_allclose(series.values[2], depth.sum(axis=0), rtol=1e-5)
+    assert run("compare-volumes", "w.vti", "v.mrc", "-o", "d.ome.zarr") == 0
+    np.testing.assert_allclose(read("d.ome.zarr").values, 1, rtol=1e-5)
+    capsys.readouterr()
+    assert run("compare-volumes", "v.mrc") == 1
+    assert "compare-volumes needs 2 files (volume, volume), not 1." in capsys.readouterr().err
+    assert run("project", "p.st") == 1
+    assert "p.st holds a tilt-series, not a volume." in capsys.readouterr().err
+    assert run("reconstruct", "v.mrc") == 1
+    assert "v.mrc holds a volume, not a tilt series." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -109,7 +142,7 @@ def test_info_tells_what_files_are_together(folder: Path, capsys: pytest.Capture
         (("a.npy", "--angles", "rad.txt"), "rad.txt runs from -1.0472 to 1.0472, which could be radians; write 'rad'"),
         (("a.npy", "--angles", "nan.txt"), "nan.txt, line 2: 'nan' is no angle"),
         (("cut.mrc", "--angles", "angles.txt"), "cut.mrc cannot be read as MRC: its header promises 9 x 24 x 32"),
-        (("one.npy", "--angles", "angles.txt"), "one.npy holds a image, not a tilt series"),
+        (("one.npy", "--angles", "angles.txt"), "one.npy holds a single image; a tilt series has several views"),
         (("a.npy", "--angles", "angles.txt", "--exclude", "0-8"), "All views are excluded"),
         (("a.npy", "--angles", "angles.txt", "--exclude", "12"), "12 is no view of a series of 9"),
         (("a.npy", "--angles", "angles.txt", "--alignment", "b.xf"), "b.xf aligns 1 views but the series has 9 images"),

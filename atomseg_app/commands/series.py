@@ -13,7 +13,7 @@ import typer
 
 from atomseg_app import batch, operations
 from atomseg_app.commands.long_work import interruptible
-from atomseg_app.data import Data, ImageSeries, TiltSeries, Volume
+from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
 from atomseg_app.errors import Cancelled, FileError, UserError
 from atomseg_app.io.history_files import history_path, write_history_of
 from atomseg_app.operations import Operation, Report
@@ -39,7 +39,7 @@ def run_on_series(operation: Operation, given: Sequence[str], values: Mapping[st
     """Run and write; returns the exit code. The result's name goes to stdout, notes to stderr. Raises UserError."""
     batch.log_to_file()
     target = result_path(operation, given, options.output)
-    check_free(target, overwrite=options.overwrite)
+    check_free(operation, target, overwrite=options.overwrite)
     parameters = operation.parse(values)
     with interruptible() as report:
         try:
@@ -77,8 +77,13 @@ def _as(operation: Operation, kind: str, item: Data, options: SeriesOptions, rep
     if kind == TiltSeries.kind:
         return tilt_series(item, options, report, operation.parameters.model_fields)
     if item.kind != kind:
-        raise UserError(f"{item.source.path} holds a {item.kind}, not a {kind}.")
+        raise UserError(f"{item.source.path} holds {_a(item.kind)}, not {_a(kind)}.")
     return item
+
+
+def _a(kind: str) -> str:
+    """The word for a kind of data with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Container[str] = ()) -> TiltSeries:
@@ -93,8 +98,10 @@ def tilt_series(item: Data, options: SeriesOptions, report: Report, told: Contai
     from atomseg_app.tomography.axis_direction import axis_doubt
     from atomseg_app.tomography.tilts import doubts, parse_views, with_angles
 
+    if isinstance(item, Image):
+        raise UserError(f"{item.source.path} holds a single image; a tilt series has several views.")
     if not isinstance(item, ImageSeries):
-        raise UserError(f"{item.source.path} holds a {item.kind}, not a tilt series.")
+        raise UserError(f"{item.source.path} holds {_a(item.kind)}, not a tilt series.")
     if options.angles is not None:
         item = with_angles(item, read_angle_file(options.angles), report, options.angles.name)
     if not isinstance(item, TiltSeries):
@@ -154,9 +161,12 @@ def result_path(operation: Operation, given: Sequence[str], output: Path | None)
     return output
 
 
-def check_free(target: Path, *, overwrite: bool) -> None:
-    """Raise FileError where a result is there already and may not be replaced."""
-    for path in (target, history_path(target)):
+def check_free(operation: Operation, target: Path, *, overwrite: bool) -> None:
+    """Raise FileError where a result, or a file that goes with it, is there already and may not be replaced."""
+    from atomseg_app.io import series_writer
+
+    beside = series_writer.side_files(target) if operation.output == TiltSeries.kind else ()
+    for path in (target, history_path(target), *beside):
         if path.exists() and not overwrite:
             raise FileError(f"{path} is already there; move it away, or allow overwriting (--overwrite).")
     if target.parent.is_dir() and not os.access(target.parent, os.W_OK):

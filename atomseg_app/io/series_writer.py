@@ -45,13 +45,20 @@ def write_series(path: str | Path, series: TiltSeries, report: Report | None = N
     with atomic_open(path) as stream:
         write_block(stream, series.values, dtype, series.pixel_size_nm, history_lines(series), report,
                     is_volume=False, extended=(_FEI_TYPE, extended))  # fmt: skip
-    write_text(path.with_suffix(".rawtlt"), "".join(f"{angle!r}\n" for angle in series.tilt_deg))
+    angles, beside = side_files(path)
+    write_text(angles, "".join(f"{angle!r}\n" for angle in series.tilt_deg))
     if series.alignment is not None:
-        beside = path.with_name(f"{path.stem}_alignment.csv")
         write_alignment(beside, series)
         report.note(f"The images of {path.name} are not moved; their alignment is in {beside.name}.")
     if series.excluded:
         report.note(f"{path.name} also has the excluded views {', '.join(map(str, series.excluded))}.")
+
+
+def side_files(path: str | Path) -> tuple[Path, ...]:
+    """What is written beside the images of a series, for who asks before replacing: angles, alignment."""
+    if series_extension(path) in ALIGNMENT_EXTENSIONS:
+        return ()
+    return Path(path).with_suffix(".rawtlt"), Path(path).with_name(f"{Path(path).stem}_alignment.csv")
 
 
 def _angles(series: TiltSeries) -> bytes:

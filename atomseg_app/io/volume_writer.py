@@ -43,7 +43,7 @@ def write_volume(path: str | Path, volume: Volume, report: Report | None = None)
     place cannot be written to, Cancelled between slabs.
     """
     if not isinstance(volume, Volume):
-        raise UserError(f"{path}: a {volume.kind} is no volume; reconstruct it first.")
+        raise UserError(f"{path}: data of kind {volume.kind} are no volume; reconstruct them first.")
     module, _, name = _WRITERS[volume_extension(path)].partition(":")
     write: Callable[[Volume, str | Path, Report], None]
     write = getattr(importlib.import_module(f"atomseg_app.io.{module}"), name)

@@ -58,7 +58,7 @@ def test_a_size_that_is_not_known_stays_so(extension: str, tmp_path: Path) -> No
 def test_a_series_is_no_volume(extension: str, tmp_path: Path) -> None:
     series = TiltSeries(np.zeros((2, 3, 4), np.float32), tilt_deg=(0, 1))
     for item in (series, ImageSeries(series.values)):
-        with pytest.raises(UserError, match="is no volume; reconstruct it first"):
+        with pytest.raises(UserError, match="are no volume; reconstruct them first"):
             write_volume(tmp_path / f"v{extension}", item)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
