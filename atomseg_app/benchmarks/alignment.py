@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.alignment import Alignment
-from atomseg_app.benchmarks.misaligned import random_alignment, random_ellipsoids, series_of
+from atomseg_app.benchmarks.misaligned import Ellipsoid, random_alignment, random_ellipsoids, series_of
 from atomseg_app.benchmarks.table import print_table
 from atomseg_app.data import TiltSeries
 from atomseg_app.operations import Report
@@ -70,28 +70,55 @@ def run() -> int:
     return int(failed)
 
 
+@dataclass(frozen=True)
+class _Case:
+    name: str
+    seed: int
+    tilt_deg: Floats
+    noise: float = _NOISE
+    needle: bool = False
+
+    def series(self) -> tuple[TiltSeries, Alignment]:
+        """The series and how it was mis-aligned."""
+        truth = random_alignment(len(self.tilt_deg), self.seed)
+        sample = random_ellipsoids(_SIZE_PX, self.seed)
+        if self.needle:
+            near = [replace(one, centre_xyz=(0.4 * one.centre_xyz[0], *one.centre_xyz[1:])) for one in sample[1:]]
+            sample = [Ellipsoid((0, 60, 0), (45, 150, 35), 0.3, 0.5), *near]
+        series = series_of(sample, self.tilt_deg, (_SIZE_PX, _SIZE_PX), truth, self.noise, self.seed + 1)
+        return (replace(series, values=series.values + 3) if self.needle else series), truth
+
+
+def _cases() -> list[_Case]:
+    return [
+        *(_Case(f"reference, seed {seed}", seed, _TILT) for seed in SEEDS),
+        _Case("31 views, -60 to 60 degrees, 2 % noise", 6, np.arange(-60.0, 61, 4), 0.02),
+        _Case("10 % noise", 5, np.arange(-70.0, 71, 2), 0.10),
+        _Case("needle that leaves the field, background of 3, 2 % noise", 8, np.arange(-70.0, 71, 2), 0.02, True),
+    ]
+
+
 def _known_answers() -> bool:
     rows: list[list[object]] = []
     failed = False
-    for seed in SEEDS:
-        truth = random_alignment(len(_TILT), seed)
-        series = series_of(random_ellipsoids(_SIZE_PX, seed), _TILT, (_SIZE_PX, _SIZE_PX), truth, _NOISE, seed + 1)
+    for case in _cases():
+        series, truth = case.series()
         wall, cpu = time.perf_counter(), time.process_time()
         found = align(series, Align(), Report())
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         assert found.alignment is not None
-        left = errors(found.alignment, truth, _TILT)
+        left = errors(found.alignment, truth, case.tilt_deg)
         failed |= not left.within
         entries = found.metadata[STEPS_KEY]
         rows.append([
-            seed, left.across_px, left.along_px, left.axis_px, left.rotation_deg, entries[0]["r_before"],
+            case.name, left.across_px, left.along_px, left.axis_px, left.rotation_deg, entries[0]["r_before"],
             entries[-1]["r_after"], wall, cpu,
         ])  # fmt: skip
     print_table(
-        f"Alignment of {len(_TILT)} views of {_SIZE_PX} x {_SIZE_PX} (ellipsoids, {_NOISE:.0%} noise), shifted by up "
-        "to 20 px, axis off by 7 px and 1.5 degrees: what is left",
+        f"Alignment of views of {_SIZE_PX} x {_SIZE_PX} of ellipsoids (reference: {len(_TILT)} views, {_NOISE:.0%} "
+        "noise), shifted by up to 20 px, axis off by 7 px and 1.5 degrees: what is left",
         [
-            "seed",
+            "case",
             "across (px rms)",
             "along (px rms)",
             "axis (px)",
