@@ -15,9 +15,14 @@ to 2.1.
 """
 
 
+WEDGE_VERSION = 1
+"""The same of slices and their views."""
+
+
 def told_version(version: str) -> str:
     """The simulator version of a card in words, with this program's where they differ."""
-    return version if version == str(VERSION) else f"{version} (this program simulates version {VERSION})"
+    current = f"wedge {WEDGE_VERSION}" if version.startswith("wedge") else str(VERSION)
+    return version if version == current else f"{version} (this program simulates version {current})"
 
 
 @dataclass(frozen=True)
