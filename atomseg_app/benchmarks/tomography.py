@@ -15,6 +15,7 @@ import numpy as np
 
 from atomseg_app import operations
 from atomseg_app.benchmarks.table import print_table
+from atomseg_app.benchmarks.tomography_gpu import gpu
 from atomseg_app.benchmarks.tomography_growth import growth
 from atomseg_app.benchmarks.tomography_memory import memory
 from atomseg_app.benchmarks.tomography_peer import astra_sirt
@@ -39,6 +40,7 @@ def run() -> int:
     growth()
     memory()
     wedge()
+    gpu()
     return 0
 
 

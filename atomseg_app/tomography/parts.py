@@ -62,10 +62,13 @@ class Parts:
 def parts_of(views: Floats, geometry: Geometry, settings: Reconstruct, course: Course, first_slice: int) -> Parts:
     """Parts of the slab that these views (view, y, x) show, with their first images and the trial's iteration count."""
     every = np.arange(geometry.views)
-    limits = Limits(0.0 if settings.positivity else -np.inf, _support(geometry, settings))
+    limits = Limits(0.0 if settings.positivity else -np.inf, support_of(geometry, settings))
     relaxation = relaxation_of(settings)
     algorithm = algorithm_of(settings, geometry.views, course.noise_of(views))
     total, slices = max(float(np.abs(views).sum(dtype=np.float64)), 1e-30), views.shape[1]
+    on_device = course.on_device(views, geometry, first_slice)
+    if on_device is not None:
+        return on_device
     problem: Problem
     if not geometry.is_single_axis or Warp.is_needed(geometry):
         problem = VolumeProblem(geometry, every, limits, relaxation)
@@ -89,7 +92,7 @@ def parts_of(views: Floats, geometry: Geometry, settings: Reconstruct, course: C
     return Parts(projector, images, steps, total, first_slice, slices)
 
 
-def _support(geometry: Geometry, settings: Reconstruct) -> npt.NDArray[np.bool_] | None:
+def support_of(geometry: Geometry, settings: Reconstruct) -> npt.NDArray[np.bool_] | None:
     """The ellipse (z, x) that touches the sides of a slice, if asked for."""
     if settings.support == "none":
         return None
@@ -141,6 +144,7 @@ class Course:
     iterations: int | None = field(init=False)
     stopped: bool = field(init=False, default=False)
     trial_share: float = field(init=False, default=0.0)
+    device: str = "cpu"
     _noise: float | None = field(init=False, default=None)
     _curve: list[float] = field(init=False, default_factory=list)
     _by_view: npt.NDArray[np.float64] = field(init=False)
@@ -165,6 +169,15 @@ class Course:
         if self._noise is None:
             self._noise = noise_rms(views)
         return self._noise
+
+    def on_device(self, views: Floats, geometry: Geometry, first_slice: int) -> Parts | None:
+        """The parts on a CUDA device, if that is where it computes and this can be computed there."""
+        if self.device != "cuda":
+            return None
+        from atomseg_app.tomography import device_iterations
+
+        return device_iterations.on_cuda(views, geometry, self.settings, support_of(geometry, self.settings),
+                                         first_slice, self.report)  # fmt: skip
 
     def run(self, parts: Parts, slab: int, slabs: int) -> None:
         """Let all parts of a slab go through the iterations."""

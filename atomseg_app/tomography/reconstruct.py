@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import os
 import tempfile
 from dataclasses import replace
 
@@ -37,7 +39,7 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     geometry = geometry_of(series, settings.thickness_px, settings.width_px)
     check_angles(geometry)
     check_views(series, report)
-    course = Course(settings, geometry, report)
+    course = Course(settings, geometry, report, chosen_device(settings, report))
     volume = new_volume(geometry.volume_zyx)
     slabs = slabs_of(geometry, settings)
     if len(slabs) > 1:
@@ -60,6 +62,19 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
             break
     metadata = {**_facts(series), **course.facts()}
     return Volume(volume, voxel_size_nm(series), Source(series.source.path), metadata, series.history)
+
+
+def chosen_device(settings: Reconstruct, report: Report) -> str:
+    """``cuda`` where it is asked for, or is there and nothing else is asked for; else ``cpu``. Raises UserError.
+
+    torch, which knows, is only loaded where there is a driver or a GPU was asked for.
+    """
+    driver = "nvcuda" if os.name == "nt" else "cuda"
+    if settings.device == "cpu" or (settings.device == "auto" and not ctypes.util.find_library(driver)):
+        return "cpu"
+    from atomseg_app import devices
+
+    return "cuda" if devices.choose(settings.device, report).type == "cuda" else "cpu"
 
 
 def check_angles(geometry: Geometry) -> None:

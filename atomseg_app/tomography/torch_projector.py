@@ -21,7 +21,6 @@ from atomseg_app.tomography.projector import Operator
 from atomseg_app.tomography.warp import Warp
 
 _MOST_ENTRIES = 2**31 - 1
-_AT_ONCE = 64  # slices multiplied at once
 
 
 def slice_matrix(geometry: Geometry) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
@@ -66,7 +65,7 @@ def sparse_matrix(geometry: Geometry, device: torch.device) -> tuple[torch.Tenso
 
 
 class SparseProjector:
-    """Volume (z, y, x) to views (view, y, x) as tensors of one device, by the matrix of a slice.
+    """Volume (z, x, y) to views (view, t, y) as float32 tensors of one device, by the matrix of a slice.
 
     Raises UserError for views in any direction and for alignments that turn views or move them along the axis.
     """
@@ -75,29 +74,18 @@ class SparseProjector:
         if not geometry.is_single_axis or Warp.is_needed(geometry):
             raise UserError("The sparse projector takes views tilted round one axis and not turned; use the CPU.")
         self.device = torch.device(device)
-        self.domain_shape: tuple[int, ...] = geometry.volume_zyx
-        self.range_shape: tuple[int, ...] = (geometry.views, *geometry.detector_yx)
+        depth, slices, width = geometry.volume_zyx
+        self.domain_shape = depth, width, slices
+        self.range_shape = geometry.views, geometry.detector_yx[1], slices
         self._matrix, self._transpose = sparse_matrix(geometry, self.device)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """Views of a volume."""
-        return _by_slices(self._matrix, volume, self.range_shape)
+        """Views of a volume, which may have any number of slices."""
+        return (self._matrix @ volume.reshape(-1, volume.shape[2])).reshape(*self.range_shape[:2], -1)
 
     def adjoint(self, views: torch.Tensor) -> torch.Tensor:
         """Volume that views are smeared over."""
-        return _by_slices(self._transpose, views, self.domain_shape)
-
-
-def _by_slices(matrix: torch.Tensor, array: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Multiply every slice of (i, y, j); result (k, y, l)."""
-    slices = array.shape[1]
-    result = torch.empty(shape, dtype=torch.float32, device=array.device)
-    for start in range(0, slices, _AT_ONCE):
-        part = array[:, start : start + _AT_ONCE]
-        flat = part.permute(0, 2, 1).reshape(-1, part.shape[1]).contiguous()
-        product = (matrix @ flat).reshape(shape[0], shape[2], part.shape[1])
-        result[:, start : start + _AT_ONCE] = product.permute(0, 2, 1)
-    return result
+        return (self._transpose @ views.reshape(-1, views.shape[2])).reshape(*self.domain_shape[:2], -1)
 
 
 class _Projection(torch.autograd.Function):
