@@ -36,6 +36,7 @@ QUANTITIES = ("defect", "defect_score", "defect_probability", "intensity_ratio")
 _GROUPS = 1000  # sublattices of a grain are numbered within this
 _EDGE_SIGMA = 2.0  # sites whose core the border cuts are not judged
 _TAIL_SIGMA = 4.0  # how far outside the image a column may stand whose tail is in it
+_MISSED_SIGMA = 1.0  # how far inside the image the border may hide a column from detection
 _LIKE_OTHER = 2.5  # standard deviations within which an intensity is that of another sublattice
 _SURE_CIRCUIT = 3.0  # standard deviations between a circuit's steps and other ones
 _WIDEST = 8.0  # standard deviations up to which true defects are spread, at least
@@ -71,12 +72,13 @@ def find_defects(image: Image, columns: Columns, parameters: FindDefects, report
     sites = vacant_sites(lattice, shape, _EDGE_SIGMA * sigma)
     if not parameters.vacancies:
         sites = sites.take(np.zeros(len(sites), bool))
+    beyond = sites_beyond(lattice, shape, _TAIL_SIGMA * sigma, _MISSED_SIGMA * sigma)
     report.progress(0.2, "Measuring intensities")
     group = np.where(lattice.grain >= 0, lattice.grain * _GROUPS + lattice.site, -1)
     spacing = float(np.median(cKDTree(columns.xy_px).query(columns.xy_px, 2)[0][:, 1]))
     fit = fit_amplitudes(
         image.values, columns.table, spacing, report.part(0.2, 0.7), group=group, device=device,
-        sites=_places(sites, scale), beyond=_places(sites_beyond(lattice, shape, _TAIL_SIGMA * sigma), scale),
+        sites=_places(sites, scale), beyond=_places(beyond, scale),
     )  # fmt: skip
     measured = fit.intensities
     value, error = measured.volume, measured.volume_err

@@ -56,16 +56,17 @@ def vacant_sites(lattice: Lattice, shape: tuple[float, float], margin: float) ->
     return sites.take(enclosed(lattice, sites.xy, sites.grain, shape, in_rows=True))
 
 
-def sites_beyond(lattice: Lattice, shape: tuple[float, float], reach: float) -> VacantSites:
+def sites_beyond(lattice: Lattice, shape: tuple[float, float], reach: float, inside: float) -> VacantSites:
     """Sites outside an image of ``shape`` (y, x) in square pixels but not farther than ``reach``, of which at least one
-    neighbour is a column; sites just inside the border that no column was found at are among them.
+    neighbour is a column; sites ``inside`` the border by less that no column was found at are among them, because half
+    a column is easily missed.
     """
     sites = _everywhere(lattice, 1)
     if not len(sites):
         return sites
     x, y = sites.xy.T
     depth = np.minimum(np.minimum(x, shape[1] - 1 - x), np.minimum(y, shape[0] - 1 - y))
-    sites = sites.take((depth < 0) & (depth > -reach))
+    sites = sites.take((depth < inside) & (depth > -reach))
     return sites.take(_free(lattice, sites.xy)) if len(sites) else sites
 
 

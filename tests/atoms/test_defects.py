@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from atomseg_app import operations
 from atomseg_app.atoms import defect_operations as codes
@@ -14,7 +15,7 @@ from atomseg_app.atoms.dislocations import dislocations
 from atomseg_app.atoms.grains import fit_lattice
 from atomseg_app.atoms.lattice import positions_of
 from atomseg_app.atoms.reference import departures, two_sided
-from atomseg_app.atoms.vacant import enclosed, vacant_sites
+from atomseg_app.atoms.vacant import enclosed, sites_beyond, vacant_sites
 from atomseg_app.benchmarks.defect_scenes import amplitude_bound
 from atomseg_app.benchmarks.defects import defects_of, find
 from atomseg_app.data import FLAG_EDGE, FLAG_NONE, FLAG_VACANT, Columns, Image, column_table
@@ -161,6 +162,21 @@ def test_sites_at_facets_corners_and_the_border_are_not_vacant_but_holes_are():
     rim = (xy.max(axis=0) - xy < 1).any(axis=1)
     assert not inside[rim].any()
     assert inside[hole]
+
+
+def test_columns_missed_at_the_border_make_no_defects_of_their_neighbours():
+    spacing, size = 14.0, 155  # rows along the border whose columns are half in the image
+    x, y = np.meshgrid(np.arange(1.0, size, spacing), np.arange(8.0, size, spacing))
+    xy = np.stack([x.ravel(), y.ravel()], axis=1) + np.random.default_rng(2).normal(0, 0.1, (x.size, 2))
+    image = scene(xy, size, np.ones(len(xy)), peak=1000.0)
+    missed = (xy[:, 0] < 3) & (np.arange(len(xy)) % 3 == 0)
+    assert missed.sum() >= 3
+    columns = columns_at(xy[~missed], size, peak=1000.0)
+    lattice = fit_lattice(columns)
+    beyond = sites_beyond(lattice, (size, size), 0.0, SIGMA)
+    assert cKDTree(beyond.xy).query(xy[missed])[0].max() < 1.0
+    found = defects_of(columns, image)
+    assert not len(intensity_defects(found))
 
 
 def test_an_interstitial_is_told_from_columns_of_the_lattice():
