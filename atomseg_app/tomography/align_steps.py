@@ -25,6 +25,7 @@ _BAND = Band(0.01, 0.15)
 _ROUNDS = 8
 _LEAST_TURN_DEG = 0.003
 _MOST_TURN_DEG = 5.0  # in one round
+_MOST_TURNS_DEG = 20.0  # in all
 _UNSTEADY = 0.05  # spread of the views' mass above which material must enter or leave the field across the axis
 _CONTAINED = 0.8  # share of the views in which the sample must lie inside across the axis
 _TRIAL_PX = 64
@@ -126,6 +127,13 @@ def across_axis(
         binned = _turned_about_own(binned, step)
         if abs(step) < _LEAST_TURN_DEG:
             break
+    turned_by = binned.axis_rotation_deg - alignment.axis_rotation_deg
+    if abs(turned_by) > _MOST_TURNS_DEG:
+        report.note(
+            f"Centre of mass left out: it would turn the tilt axis by {turned_by:.0f} degrees. Does the tilt axis run "
+            "along the other direction of the images?"
+        )
+        return alignment
     return views.from_binned(binned)
 
 

@@ -182,3 +182,12 @@ def test_large_views_are_worked_on_binned_and_shifts_are_of_the_series() -> None
     assert views.values.shape == (3, 270, 270)
     found = steps.along_axis(views, Alignment.none(3), 0.01, 40)
     assert np.diff(found.shift_y_px) == pytest.approx(np.diff(truth.shift_y_px), abs=0.03)
+
+
+def test_a_tilt_axis_along_the_other_direction_is_asked_about() -> None:
+    truth = replace(Alignment.none(len(TILT)), axis_rotation_deg=90.0)
+    report = Report()
+    across = views_of(series_of(random_ellipsoids(64, 1), TILT, (64, 64), truth))
+    start = Alignment.none(len(TILT))
+    assert steps.across_axis(across, start, 0.05, axis=True, along=False, report=report) == start
+    assert "Does the tilt axis run along the other direction" in report.facts.notes[-1]
