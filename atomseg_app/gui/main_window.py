@@ -181,7 +181,10 @@ class MainWindow(QMainWindow):
         """Open files, folders and projects."""
         if paths:
             self.context.settings.set(LAST_FOLDER, str(Path(paths[0]).parent))
-            self.opener.open_paths(paths)
+            try:
+                self.opener.open_paths(self.current_tab().gather(paths))
+            except UserError as problem:
+                self.context.notify.error("The files cannot be opened as one series", problem)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Welcome files."""

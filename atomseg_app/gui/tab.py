@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -73,6 +74,10 @@ class Tab(QWidget):
     def prefers(self, item: Data) -> bool:
         """Whether ``item`` belongs here even while another workspace that accepts it is in front."""
         return False
+
+    def gather(self, paths: Sequence[str]) -> list[str]:
+        """Paths to open in place of those given while this workspace is in front; may ask. Raises UserError."""
+        return list(paths)
 
     def add_item(self, item: Data) -> None:
         """Show one more item. Opening is no undo step."""

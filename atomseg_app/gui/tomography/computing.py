@@ -117,7 +117,7 @@ class Computing(QObject):
         parameters: Mapping[str, Any] = volume.history[-1].parameters if volume.history else {}
         how = str(parameters.get("algorithm", ""))
         how = {"fsc": f"halves, {how}", "compare-volumes": "difference"}.get(operation.name, how)
-        base = before.title if operation.name == "compare-volumes" else before.data.source.name
+        base = before.title
         known = {entry.title for entry in self._model.entries.values()}
         name = f"{base}, {how}"
         count = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import Image, ImageSeries, TiltSeries, Volume
+from atomseg_app.io.patterns import is_pattern
 
 Curve = npt.NDArray[np.float64]
 Zyx = tuple[int, int, int]
@@ -37,6 +39,8 @@ class Entry:
     def title(self) -> str:
         """Name as shown."""
         source = self.data.source
+        if is_pattern(source.path):  # several files: their folder says more than "*.dm3"
+            return self.name or Path(source.path).parent.name or source.name
         plain = f"{source.name} · {source.dataset}" if source.path and source.dataset else source.name
         return self.name or plain
 

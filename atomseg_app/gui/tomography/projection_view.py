@@ -215,8 +215,7 @@ class ProjectionView(ImageView):
 
 def angle_text(tilt_deg: float) -> str:
     """An angle as shown."""
-    return (
-        f"{tilt_deg:.2f}".rstrip("0").rstrip(".").replace("-", "\N{MINUS SIGN}") + "°"
-        if np.isfinite(tilt_deg)
-        else "angle unknown"
-    )
+    if not np.isfinite(tilt_deg):
+        return "angle unknown"
+    text = f"{round(tilt_deg, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+    return text.replace("-", "\N{MINUS SIGN}") + "°"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -15,6 +16,7 @@ from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
 from atomseg_app.gui.canvas import Tool
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast_bar import ContrastBar
+from atomseg_app.gui.questions import ask
 from atomseg_app.gui.tab import Tab, TourStep
 from atomseg_app.gui.tomography import edits, saved_state
 from atomseg_app.gui.tomography.actions import tomography_actions
@@ -23,6 +25,7 @@ from atomseg_app.gui.tomography.compare_view import CompareView
 from atomseg_app.gui.tomography.computing import Computing
 from atomseg_app.gui.tomography.data_list import DataList
 from atomseg_app.gui.tomography.empty_page import EmptyPage
+from atomseg_app.gui.tomography.gathering import views_of_one
 from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, Entry, TomoModel, as_series
 from atomseg_app.gui.tomography.prepare_panel import CropTool
 from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
@@ -78,6 +81,19 @@ class TomographyTab(Tab):
     def prefers(self, item: Data) -> bool:
         """Tilt series and volumes belong here."""
         return isinstance(item, TiltSeries | Volume)
+
+    def gather(self, paths: Sequence[str]) -> list[str]:
+        """Images that look like the views of one series are opened as one, if the user says so."""
+        found = views_of_one(paths)
+        if found is None:
+            return list(paths)
+        pattern, count = found
+        answer = ask(
+            self, self.context.theme, f"Are these {count} images one tilt series?",
+            f"{pattern.name} in {pattern.parent}: one view each, in the order of their numbers.",
+            "One series", "One by one", "Cancel",
+        )  # fmt: skip
+        return {"One series": [str(pattern)], "One by one": list(paths)}.get(answer, [])
 
     def add_item(self, item: Data) -> None:
         """Show one more series or volume."""

@@ -18,7 +18,7 @@ from atomseg_app.gui.tomography.angle_table import ANGLE, SHIFT_X, USE
 from atomseg_app.gui.tomography.model import as_series
 from atomseg_app.gui.tomography.paste_dialog import PasteDialog
 from atomseg_app.gui.tomography.sinogram_view import sinogram
-from tests.gui.driving import drop
+from tests.gui.driving import answer, drop
 from tests.gui.tomography.conftest import ANGLES, SIDE
 from tests.gui.tomography.driving import JOB_MS, LEFT, button, click, drag, place, type_into, wheel
 
@@ -293,3 +293,28 @@ def test_the_sample_opens_from_the_empty_page(tab, qtbot):
     qtbot.waitUntil(lambda: tab.model.series() is not None, timeout=JOB_MS)
     assert len(tab.model.series().values) == 47
     assert tab.pages.currentWidget() is tab.series_page
+
+
+def test_numbered_images_are_one_series_if_the_user_says_so(tab, views, tmp_path, qtbot):
+    """A folder with an image a view, dropped while this tab is in front; nothing is opened when cancelled."""
+    import tifffile
+
+    folder = tmp_path / "one image a view"
+    folder.mkdir()
+    for number, view in enumerate(views):
+        tifffile.imwrite(folder / f"tilt_{number + 1}.tif", view)
+    seen = []
+    answer("Cancel", seen)
+    drop(tab.window(), QPoint(600, 400), [folder])
+    qtbot.waitUntil(lambda: len(seen) == 1)
+    answer("One series", seen)
+    drop(tab.window(), QPoint(600, 400), sorted(folder.iterdir()))
+    qtbot.waitUntil(lambda: tab.model.series() is not None, timeout=JOB_MS)
+    assert len(tab.model.entries) == 1
+    np.testing.assert_array_equal(tab.model.series().values, views)
+    assert tab.model.entry.title == "one image a view"
+    with pytest.raises(UserError, match="not all of"):
+        tab.gather([str(folder / f"tilt_{number}.tif") for number in (1, 2, 3, 4)])
+    assert tab.gather([str(folder / "tilt_1.tif")]) == [str(folder / "tilt_1.tif")]
+    tab.window().show_workspace("atoms")
+    assert tab.window().current_tab().gather([str(folder)]) == [str(folder)], "the other tab opens images"
