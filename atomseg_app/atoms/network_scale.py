@@ -30,6 +30,7 @@ COLUMN_PM = (15.0, 120.0)
 
 _LADDER = 1.5
 _NARROWEST_PX, _WIDEST_PX = SIGMA_PX / _LADDER**2, 60.0
+_SPECK_PX = 0.7  # width below which what is drawn are specks of noise, in pixels of the file
 _CROP_PX = 320
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
@@ -123,6 +124,7 @@ def _chosen(looks: dict[float, Look]) -> float:
 
     Shown too large, columns are split where the network knows wider ones as two; too small, neighbours merge.
     """
+    looks = {sigma: look for sigma, look in looks.items() if not look.sigma_px < _SPECK_PX} or looks
     patterns = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
     best = max(patterns, key=lambda sigma: (patterns[sigma].explained, -sigma))
     most = patterns[best].explained

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from atomseg_app.atoms.enhance import enhance
 from atomseg_app.atoms.find import _of_known_width, find_columns
 from atomseg_app.atoms.network_operations import Enhance
 from atomseg_app.atoms.network_pass import NetworkPass, resampled, resampling
-from atomseg_app.atoms.network_scale import _levelled, column_scale
+from atomseg_app.atoms.network_scale import Look, _chosen, _levelled, column_scale
 from atomseg_app.atoms.operations import FindColumns
 from atomseg_app.benchmarks.matching import score
 from atomseg_app.data import Image
@@ -114,6 +116,19 @@ def test_a_width_that_is_known_is_kept(lattice):
     assert np.median(fit.state.sigma) == pytest.approx(np.median(start.sigma), rel=0.03)
     errors, _ = simulated_columns.errors(fit.state.x, fit.state.y)
     assert np.sqrt(np.mean(errors**2)) < 0.3
+
+
+def test_the_magnification_is_chosen_by_what_is_explained_and_how_wide_it_is_drawn():
+    def look(explained: float, columns: int, drawn_px: float, sigma_px: float) -> Look:
+        return Look(explained, columns / 256**2, columns, drawn_px, sigma_px)
+
+    nothing = Look(0.0, 0.0, 0, math.nan, math.nan)
+    specks, few = look(0.04, 575, 1.5, 1.5 / 2.25), look(0.07, 2, 3.4, 7.6)
+    assert _chosen({8 / 9: specks, 2.0: nothing, 4.5: few}) == 4.5
+    wide, right = look(0.85, 900, 2.9, 1.3), look(0.80, 850, 1.9, 1.3)
+    assert _chosen({8 / 9: wide, 4 / 3: right, 2.0: look(0.5, 300, 1.5, 1.5)}) == 4 / 3
+    merged, pairs = look(0.79, 54, 1.88, 9.3), look(0.78, 72, 1.79, 6.1)
+    assert _chosen({6.75: pairs, 10.125: merged, 15.2: look(0.66, 36, 1.5, 11.6)}) == 6.75
 
 
 def test_slow_changes_of_the_grey_level_are_levelled_and_columns_are_not():
