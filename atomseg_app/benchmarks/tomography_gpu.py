@@ -9,10 +9,10 @@ import numpy as np
 from atomseg_app.benchmarks.table import print_table
 
 _SIZE, _VIEWS, _ITERATIONS, _SMALL = 512, 140, 10, 96
-_TITLE = f"""SIRT of {_SIZE}^3 voxels from {_VIEWS} views on the GPU, {_ITERATIONS} iterations without transfers. Updates
-are voxels times views, forward and back counted; bandwidth counts what an iteration has to read and write at least
-(volume and views twice each way) against a copy of the volume. Difference: of {_SMALL}^3 against the CPU, of the largest
-value."""
+_TITLE = f"""SIRT of {_SIZE}^3 voxels from {_VIEWS} views on the GPU, {_ITERATIONS} iterations without transfers.
+Updates are voxels times views, forward and back counted; bandwidth counts what an iteration has to read and write at
+least (volume and views twice each way) against a copy of the volume. Difference: of {_SMALL}^3 against the CPU, of the
+largest value."""
 
 
 def gpu() -> None:

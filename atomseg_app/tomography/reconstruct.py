@@ -20,6 +20,7 @@ from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.parts import Course, parts_of
 from atomseg_app.tomography.views import views_along_y
+from atomseg_app.tomography.warm_up import warm_up
 from atomseg_app.tomography.warp import Warp
 
 Floats = npt.NDArray[np.float32]
@@ -35,6 +36,7 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     Previews: ``slice`` (z, x), and ``R-factor`` over the iterations: the sum of |measured - projected| over the sum of
     |measured|. Raises UserError for missing angles, views that say nothing, or fewer than two different angles.
     """
+    warm_up(report)
     report.progress(0, "reading the views")
     geometry = geometry_of(series, settings.thickness_px, settings.width_px)
     check_angles(geometry)
