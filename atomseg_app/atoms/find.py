@@ -195,7 +195,7 @@ def _in_array(
     fit = work.in_file(found.fit, scene, report.part(0.85, 0.9))
     straight = scanlines.straighten(fit, report.part(0.9, 1.0))
     final = straight.fit if straight.fit is not fit else refine.rested(fit, report.part(0.9, 1.0))
-    excess = found.excess if final is found.fit else None
+    excess = found.excess if straight.fit is fit else None  # the lines put back are no longer in the residual
     table = measured.table_of(final, found.probability, straight.widening, excess)
     # A column whose centre is outside only served to explain its tail.
     return table[measured.depth_px(table, scene.shape) >= -0.5]
