@@ -13,6 +13,9 @@ from atomseg_app.errors import UserError
 
 ARCHITECTURES = {
     "atomseg-columns": "atomseg_app.networks.columns:ColumnNetwork",
+    "atomseg-wedge-cleanup": "atomseg_app.networks.wedge_joint:WedgeCleanup",
+    "atomseg-wedge-residual": "atomseg_app.networks.wedge_residual:WedgeResidual",
+    "atomseg-wedge-sinogram": "atomseg_app.networks.wedge_joint:WedgeSinogram",
     "atomsegnet-unet": "atomseg_app.networks.atomsegnet:SigmoidUNet",
     "atomsegnet-unetpp": "atomseg_app.networks.atomsegnet:NestedUNet",
 }

@@ -12,9 +12,9 @@ from torch import nn
 
 from atomseg_app import devices
 from atomseg_app.errors import UserError
-from atomseg_app.networks import checkpoint, run_folder
+from atomseg_app.networks import checkpoint, run_folder, run_start
 from atomseg_app.networks.architectures import make_network
-from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training, list_models, user_folder
+from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training
 from atomseg_app.networks.column_settings import DEFAULT_STEPS, LASTING, NETWORKS, TrainColumns
 from atomseg_app.networks.column_training import ColumnCourse, column_seeds
 from atomseg_app.networks.columns import CHANNELS
@@ -46,7 +46,6 @@ _MEANINGS = {
     "background_free": ("The columns without noise and background, in units of the normalised input.", ""),
     "super_resolved": ("The same through a probe of half the width.", ""),
 }
-_MOST_STEPS = 100_000_000
 
 
 def train_columns(
@@ -65,7 +64,7 @@ def train_columns(
     run, the name is taken, or training diverges.
     """
     shelf = shelf or folder
-    _check(settings, folder, shelf, resume=resume)
+    run_start.check_start(folder, shelf, settings, settings.name, LASTING, resume=resume)
     workers = Workers.join()
     device = devices.choose(settings.device, report)
     preset = replace(PRESETS[settings.preset], size_px=settings.picture_px)
@@ -92,7 +91,7 @@ def keep_columns(folder: Path, report: Report, *, shelf: Path | None = None) -> 
     """
     settings = run_folder.settings_of(folder, TrainColumns)
     shelf = shelf or folder
-    _check_name(settings.name, shelf, overwrite=False)
+    run_start.check_name(settings.name, shelf, overwrite=False)
     module = new_network(settings.network, settings.seed)
     module.load_state_dict(checkpoint.averaged_weights(folder))
     model = save_model(shelf, module.eval(), _card(settings, folder))
@@ -123,39 +122,11 @@ def new_network(network: str, seed: int) -> nn.Module:
 
 
 def plan_of(settings: TrainColumns, checkpoint_s: float = 120.0) -> Plan:
-    """How long and how: short runs warm up faster, log and validate more often, so that there is something to see."""
-    minutes = settings.minutes or 0.0
-    steps = _MOST_STEPS if minutes else settings.steps or DEFAULT_STEPS
-    quick = 0 < minutes < 120 or (not minutes and steps < 5000)
-    part = (50 if minutes < 30 else 100) if minutes else max(10, steps // 10)
-    return Plan(
-        steps=steps, batch=settings.batch, learning_rate=settings.learning_rate,
-        warmup=min(200, part if not minutes else 20), seed=settings.seed,
-        validate_every=min(part, 500) if quick else 500, patience=settings.patience, checkpoint_s=checkpoint_s,
-        minutes=minutes, log_every=5 if quick else 25,
+    """How long and how."""
+    return run_start.plan(
+        settings.steps or DEFAULT_STEPS, settings.minutes or 0.0, batch=settings.batch,
+        learning_rate=settings.learning_rate, seed=settings.seed, patience=settings.patience, checkpoint_s=checkpoint_s,
     )  # fmt: skip
-
-
-def _check(settings: TrainColumns, folder: Path, shelf: Path, *, resume: bool) -> None:
-    """Refuse what would end hours later, or spoil another run."""
-    there = (folder / checkpoint.CHECKPOINT).exists()
-    if resume and not there:
-        raise UserError(f"{folder} holds no checkpoint to go on from; start without resuming.")
-    if there and not resume:
-        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
-    if resume and (folder / run_folder.RUN).exists():
-        run_folder.same_run(folder, settings, LASTING)
-    _check_name(settings.name, shelf, overwrite=resume)
-
-
-def _check_name(name: str, shelf: Path, *, overwrite: bool) -> None:
-    """Raise UserError where saving a model of that name would be refused."""
-    if not overwrite and any((shelf / f"{name}.{ending}").exists() for ending in ("json", "safetensors")):
-        raise UserError(f"There is already a model {name!r} in {shelf}; choose another name.")
-    if shelf.resolve() == user_folder().resolve() and name in {
-        m.card.name for m in list_models() if m.origin == "bundled"
-    }:
-        raise UserError(f"A model that comes with the program is named {name!r}; choose another name.")
 
 
 def _card(settings: TrainColumns, folder: Path) -> ModelCard:

@@ -9,6 +9,7 @@ from typing import Any
 
 from atomseg_app.errors import UserError
 from atomseg_app.networks.column_settings import TrainColumns
+from atomseg_app.networks.wedge_settings import TrainWedge
 from atomseg_app.operations import Parameters
 
 
@@ -44,6 +45,14 @@ KINDS = {
             TrainColumns,
             "atomseg_app.networks.column_model:train_columns",
             "atomseg_app.networks.column_model:keep_columns",
+        ),
+        Kind(
+            "wedge",
+            "Missing wedge of tilt series",
+            "Train a network that recovers what the tilt range did not measure, on simulated slices.",
+            TrainWedge,
+            "atomseg_app.networks.wedge_model:train_wedge",
+            "atomseg_app.networks.wedge_model:keep_wedge",
         ),
     )
 }

@@ -144,7 +144,7 @@ def test_declarations_agree_with_the_code() -> None:
     for each in KINDS.values():
         assert callable(each.load(each.train))
         assert callable(each.load(each.keep))
-    with pytest.raises(UserError, match="known: columns"):
+    with pytest.raises(UserError, match="known: columns, wedge"):
         kind("nothing")
 
 
