@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -31,9 +32,10 @@ def run_action(
     operation: Operation, run: Callable[[], object], why_not: Callable[[], str], *, icon: str, shortcut: str = "",
     section: str = "", toolbar: bool = False,
 ) -> Action:  # fmt: skip
-    """The action that runs an operation with the values of its form."""
+    """The action that runs an operation with the values of its form; what is in brackets is left to the form."""
+    tip = re.sub(r" \([^)]*\)", "", operation.description)
     return Action(
-        action_id(operation), operation.title, run, operation.description, "Tomography", shortcut, icon, why_not,
+        action_id(operation), operation.title, run, tip, "Tomography", shortcut, icon, why_not,
         section=section, toolbar=toolbar, label=operation.title if toolbar else "",
     )  # fmt: skip
 
