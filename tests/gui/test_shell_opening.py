@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from atomseg_app.data import ArrayData
 from atomseg_app.gui.dataset_dialog import DatasetDialog
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.settings import RECENT_FILES, Settings
@@ -99,16 +101,21 @@ def test_what_no_workspace_shows_is_refused(shell: MainWindow, qtbot: QtBot, tmp
     assert "cannot be shown" in shell.context.notify.dialog.report()  # type: ignore[union-attr]
 
 
-def test_every_sample_opens_in_one_click(shell: MainWindow, qtbot: QtBot) -> None:
-    assert len(samples()) >= 3
+def test_every_sample_opens_in_one_click(main_window: MainWindow, qtbot: QtBot) -> None:
+    def opened() -> list[ArrayData]:
+        tabs: list[Any] = list(main_window.tabs.values())
+        return [entry.data for tab in tabs for entry in tab.model.entries.values()]
+
+    assert len(samples()) >= 4
     for number, sample in enumerate(samples(), 1):
-        shell.show_start_page()
-        button = shell.start_page.findChild(QPushButton, f"sample.{sample.path.stem}")
+        main_window.show_start_page()
+        button = main_window.start_page.findChild(QPushButton, f"sample.{sample.path.stem}")
         assert button is not None
-        shell.start_page.ensureWidgetVisible(button)
+        main_window.start_page.ensureWidgetVisible(button)
         QTest.mouseClick(button, Button.LeftButton)
-        qtbot.waitUntil(lambda number=number: len(plain(shell).items) == number, timeout=OPEN_MS)
-        assert plain(shell).items[-1].calibrated
+        qtbot.waitUntil(lambda number=number: len(opened()) == number, timeout=OPEN_MS)
+    assert all(item.calibrated for item in opened())
+    assert {item.kind for item in opened()} == {"image", "tilt-series"}
 
 
 def test_missing_recent_files_are_greyed_and_can_be_removed(
