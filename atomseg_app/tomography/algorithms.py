@@ -7,6 +7,7 @@ from typing import Literal
 
 from atomseg_app.tomography.dart import dart
 from atomseg_app.tomography.fbp import fbp
+from atomseg_app.tomography.fourier import fourier
 from atomseg_app.tomography.iterates import Algorithm
 from atomseg_app.tomography.least_squares import cgls, descent
 from atomseg_app.tomography.mlem import mlem
@@ -19,7 +20,7 @@ from atomseg_app.tomography.variation_descent import asd_pocs, fista
 Reach = Literal["slice", "neighbours"]
 _RELAXATION = {"sart": 0.25, "os-sart": 0.5}
 _SUBSET_VIEWS = 8  # views in a subset where nothing is said
-_FIXED = {"tv": 120, "fista-tv": 120, "asd-pocs": 30, "dart": 20, "fbp": 1}
+_FIXED = {"tv": 120, "fista-tv": 120, "asd-pocs": 30, "dart": 20, "fourier": 30, "fbp": 1}
 _UNJUDGED = 30  # iterations where too few views are there to leave some out
 
 
@@ -39,6 +40,7 @@ def algorithm_of(settings: Reconstruct, views: int, noise: float) -> Algorithm:
         "tikhonov": partial(cgls, damping=settings.damping),
         "gradient": descent,
         "dart": partial(dart, count=settings.grey_levels),
+        "fourier": fourier,
         "fbp": partial(fbp, name=settings.filter),
     }
     return known[name]
@@ -47,6 +49,11 @@ def algorithm_of(settings: Reconstruct, views: int, noise: float) -> Algorithm:
 def reach(name: str) -> Reach:
     """Whether an algorithm treats every slice for itself or looks at neighbouring ones."""
     return "neighbours" if name in ("tv", "asd-pocs", "fista-tv", "dart") else "slice"
+
+
+def needs_noise(settings: Reconstruct) -> bool:
+    """Whether the noise of the views matters to the algorithm or to when it ends."""
+    return settings.algorithm in ("tv", "fista-tv") or settings.stop == "discrepancy"
 
 
 def relaxation_of(settings: Reconstruct) -> float:

@@ -157,9 +157,9 @@ class BlockProjector:
         self.back(self.sinogram(1.0), image, views)
         return np.ascontiguousarray(image[PAD:-PAD, PAD:-PAD, 0])
 
-    def take_views(self, views: npt.NDArray[np.float32], first_slice: int) -> Block:
-        """Block of a sinogram from views (view, y, x) that begin at ``first_slice``."""
-        block = self.sinogram()
+    def take_views(self, views: npt.NDArray[np.float32], first_slice: int, block: Block | None = None) -> Block:
+        """Block of a sinogram from views (view, y, x) from ``first_slice`` on; lanes beyond keep what they have."""
+        block = self.sinogram() if block is None else block
         inside = block[:, PAD:-PAD]
         in_pieces(lambda first, last: kernels.interleave(views, first_slice, first, last, inside), len(views))
         return block

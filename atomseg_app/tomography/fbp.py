@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.errors import UserError
+from atomseg_app.operations import Report
 from atomseg_app.tomography.iterates import Iterate
 from atomseg_app.tomography.problem import Floats, Problem
 from atomseg_app.tomography.problems import BlockProblem
@@ -65,6 +66,21 @@ def angle_weights(tilt_deg: npt.ArrayLike) -> Frequencies:
     gaps = np.where(gaps > 3 * np.median(gaps), np.median(gaps), gaps)
     share = (gaps + np.roll(gaps, 1)) / 2 / count
     return np.asarray(np.deg2rad(share)[place], np.float64)
+
+
+def fbp_volume(views: Floats, problem: BlockProblem, name: Filter, volume: Floats, report: Report) -> None:
+    """Write the filtered back projection of views (view, y, x) to a volume (z, y, x), one block of slices in memory."""
+    projector = problem.projector
+    response = filter_response(name, problem.geometry.detector_yx[1])
+    weights = angle_weights(problem.geometry.tilt_deg).astype(np.float32)
+    measured, image = projector.sinogram(), projector.image()
+    for start in projector.starts:
+        report.progress(start / views.shape[1], "filtering and projecting back")
+        projector.take_views(views, start, measured)
+        projector.convolve(measured, response, weights, problem.views, problem.scratch)
+        projector.back(problem.scratch, image, problem.views)
+        problem.confine(image)
+        projector.put_volume(image, volume, start)
 
 
 def fbp(problem: Problem, measured: Floats, image: Floats, name: Filter = "hann") -> Iterator[Iterate]:

@@ -8,7 +8,7 @@ from atomseg_app.operations import Operation, Parameters, parameter, register
 
 Algorithm = Literal[
     "mlem", "osem", "sirt", "os-sart", "sart", "tv", "asd-pocs", "fista-tv", "cgls", "tikhonov", "gradient", "dart",
-    "fbp",
+    "fourier", "fbp",
 ]  # fmt: skip
 Filter = Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "sirt-like"]
 Support = Literal["none", "cylinder"]
@@ -22,7 +22,7 @@ class Reconstruct(Parameters):
     algorithm: Algorithm = parameter(
         "mlem",
         "mlem and osem: for HAADF; sirt, os-sart, sart: also where values are negative; tv, asd-pocs, fista-tv: few "
-        "views or a missing wedge; cgls, tikhonov, gradient: least squares; dart: few grey levels; fbp: fast.",
+        "views or a missing wedge; cgls, tikhonov, gradient: least squares; dart: few grey levels; fourier; fbp: fast.",
     )
     iterations: int | None = parameter(
         None, "How often iterative algorithms go through all views; chosen from the data where empty.", ge=1, le=10000

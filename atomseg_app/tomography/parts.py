@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from atomseg_app.operations import Report
 from atomseg_app.tomography import stopping
-from atomseg_app.tomography.algorithms import algorithm_of, fixed_count, reach, relaxation_of, usual_count
+from atomseg_app.tomography.algorithms import algorithm_of, fixed_count, needs_noise, reach, relaxation_of, usual_count
 from atomseg_app.tomography.blocks import BlockProjector
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.iterates import Iterate
@@ -62,7 +62,7 @@ class Parts:
 def parts_of(views: Floats, geometry: Geometry, settings: Reconstruct, course: Course, first_slice: int) -> Parts:
     """Parts of the slab that these views (view, y, x) show, with their first images and the trial's iteration count."""
     every = np.arange(geometry.views)
-    limits = Limits(0.0 if settings.positivity else -np.inf, support_of(geometry, settings))
+    limits = limits_of(geometry, settings)
     relaxation = relaxation_of(settings)
     algorithm = algorithm_of(settings, geometry.views, course.noise_of(views))
     total, slices = max(float(np.abs(views).sum(dtype=np.float64)), 1e-30), views.shape[1]
@@ -90,6 +90,11 @@ def parts_of(views: Floats, geometry: Geometry, settings: Reconstruct, course: C
         for start, image in zip(projector.starts, images, strict=True)
     ]
     return Parts(projector, images, steps, total, first_slice, slices)
+
+
+def limits_of(geometry: Geometry, settings: Reconstruct) -> Limits:
+    """What the settings allow an image to be."""
+    return Limits(0.0 if settings.positivity else -np.inf, support_of(geometry, settings))
 
 
 def support_of(geometry: Geometry, settings: Reconstruct) -> npt.NDArray[np.bool_] | None:
@@ -165,7 +170,9 @@ class Course:
         self._slice = min(wanted, slices - 1)
 
     def noise_of(self, views: Floats) -> float:
-        """Rms noise of the views, of the first slab for all."""
+        """Rms noise of the views, of the first slab for all; 0 where nothing asks for it."""
+        if not needs_noise(self.settings):
+            return 0.0
         if self._noise is None:
             self._noise = noise_rms(views)
         return self._noise

@@ -6,6 +6,7 @@ import ctypes.util
 import os
 import tempfile
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,12 @@ from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.tomography.algorithms import reach
+from atomseg_app.tomography.blocks import BlockProjector
+from atomseg_app.tomography.fbp import fbp_volume
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.operations import Reconstruct
-from atomseg_app.tomography.parts import Course, parts_of
+from atomseg_app.tomography.parts import Course, limits_of, parts_of
+from atomseg_app.tomography.problems import BlockProblem
 from atomseg_app.tomography.views import views_along_y
 from atomseg_app.tomography.warm_up import warm_up
 from atomseg_app.tomography.warp import Warp
@@ -55,6 +59,9 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
         )
         if settings.algorithm in _INVERTING and part.is_single_axis and Warp.is_needed(part):
             views, part = straightened(views, part)
+        if settings.algorithm == "fbp" and part.is_single_axis:
+            _invert(views, part, settings, volume[:, slab], report.part(number / len(slabs), (number + 1) / len(slabs)))
+            continue
         parts = parts_of(views, part, settings, course, slab.start)
         del views
         course.run(parts, number, len(slabs))
@@ -66,17 +73,29 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     return Volume(volume, voxel_size_nm(series), Source(series.source.path), metadata, series.history)
 
 
+def _invert(views: Floats, geometry: Geometry, settings: Reconstruct, volume: Floats, report: Report) -> None:
+    """Filtered back projection of a slab."""
+    projector = BlockProjector(geometry)
+    problem = BlockProblem(projector, projector.every_view, limits_of(geometry, settings))
+    fbp_volume(views, problem, settings.filter, volume, report)
+
+
 def chosen_device(settings: Reconstruct, report: Report) -> str:
     """``cuda`` where it is asked for, or is there and nothing else is asked for; else ``cpu``. Raises UserError.
 
     torch, which knows, is only loaded where there is a driver or a GPU was asked for.
     """
-    driver = "nvcuda" if os.name == "nt" else "cuda"
-    if settings.device == "cpu" or (settings.device == "auto" and not ctypes.util.find_library(driver)):
+    if settings.device == "cpu" or (settings.device == "auto" and not _has_driver()):
         return "cpu"
     from atomseg_app import devices
 
     return "cuda" if devices.choose(settings.device, report).type == "cuda" else "cpu"
+
+
+@cache
+def _has_driver() -> bool:
+    """Whether a CUDA driver is installed; looking takes a moment."""
+    return ctypes.util.find_library("nvcuda" if os.name == "nt" else "cuda") is not None
 
 
 def check_angles(geometry: Geometry) -> None:

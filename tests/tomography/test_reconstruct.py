@@ -43,6 +43,7 @@ def reconstructed(series: TiltSeries, report: Report | None = None, **settings: 
         ({"algorithm": "os-sart"}, 29), ({"algorithm": "sart"}, 29), ({"algorithm": "tv"}, 33),
         ({"algorithm": "fista-tv"}, 33), ({"algorithm": "asd-pocs"}, 30), ({"algorithm": "cgls"}, 26),
         ({"algorithm": "tikhonov"}, 26), ({"algorithm": "gradient"}, 29), ({"algorithm": "fbp"}, 21),
+        ({"algorithm": "fourier"}, 27), ({"algorithm": "sirt", "stop": "discrepancy"}, 29),
     ],
 )  # fmt: skip
 def test_every_algorithm_finds_the_sample(sample, settings: dict[str, object], least: float) -> None:
