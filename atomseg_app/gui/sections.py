@@ -145,6 +145,10 @@ class WrappedLabel(QLabel):
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit()
 
+    def minimumSizeHint(self) -> QSize:
+        """As wide as Qt says, as high as the text is at its width: Qt keeps what it once was at another."""
+        return QSize(super().minimumSizeHint().width(), self.minimumHeight())
+
     def _fit(self) -> None:
         self.setMinimumHeight(0)  # what Qt tells is never less than this
         self.setMinimumHeight(max(0, self.heightForWidth(self.width()) if self.text() else 0))
