@@ -45,7 +45,7 @@ class WedgeSinogram(nn.Module):
 
     def fill(self, views: torch.Tensor, beam: ParallelBeam) -> torch.Tensor:
         """Sinograms (slices, angles, t); where the grid was measured they are the measured ones."""
-        known, valid = on_grid(views, beam.tilt_deg, self.angles)
+        known, valid = on_grid(moved_back(views, beam.shift_px), beam.tilt_deg, self.angles)
         scale = known.abs().amax((1, 2), keepdim=True)
         scale = torch.where(scale > 0, scale, 1.0)
         shown = torch.stack([known / scale, valid[None, :, None].expand_as(known)], 1)
@@ -72,6 +72,22 @@ class WedgeCleanup(nn.Module):
         """Slices (slices, z, x) without the artefacts of their back projection, not below 0."""
         scale = brightness(slices)
         return (slices + scale * corrected(self.unet, (slices / scale)[:, None])[:, 0]).clamp(min=0)
+
+
+def moved_back(views: torch.Tensor, shift_px: torch.Tensor) -> torch.Tensor:
+    """Views (slices, view, t) with the shifts (view,) taken out, by linear interpolation; 0 enters at the sides."""
+    if not bool(shift_px.any()):
+        return views
+    bins = views.shape[-1]
+    place = torch.arange(bins, device=views.device) + shift_px.to(views)[:, None]
+    first = place.floor()
+    share, index = place - first, first.long()
+    result = torch.zeros_like(views)
+    for each, weight in ((index, 1 - share), (index + 1, share)):
+        inside = (each >= 0) & (each < bins)
+        taken = views.gather(-1, each.clamp(0, bins - 1).expand_as(views))
+        result += torch.where(inside, weight * taken, 0.0)
+    return result
 
 
 def on_grid(views: torch.Tensor, tilt_deg: torch.Tensor, angles: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Filling of a missing wedge, from a classical reconstruction: U-Nets correct it, and the views are obeyed in between.
+"""Filling of a missing wedge, from total variation: U-Nets correct it, and the views are obeyed in between.
 
 The network predicts what the reconstruction got wrong (Ge and Xin 2018), knowing it, what of the views it does not
 explain yet, and the noise. After each correction come steps towards the views through the projector, with learned sizes
@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from atomseg_app.networks.unet import UNet
 from atomseg_app.rays.parallel_beam import ParallelBeam
-from atomseg_app.rays.reconstruct import filtered, noise_of, sirt
+from atomseg_app.rays.reconstruct import filtered, found_weight, noise_of, sirt, total_variation
 
+_SOFT = 10  # iterations of SIRT, whose blurred image is shown beside the one that total variation gives
 _FAINTEST = 1e-3  # relative noise that is told apart from none
 
 
@@ -26,7 +27,7 @@ class WedgeResidual(nn.Module):
     """Maps views (slices, view, t) and their beam to slices (slices, z, x), grey levels of 0 and more.
 
     ``stages`` corrections, each by a U-Net of ``stem``, ``widths``, ``depth`` and followed by ``steps`` towards the
-    views, begin with ``start`` iterations of SIRT. Scale is arbitrary: the answer goes with the views.
+    views, begin with ``start`` iterations of total variation. Scale is arbitrary: the answer goes with the views.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class WedgeResidual(nn.Module):
         depth: int = 1,
         stages: int = 2,
         steps: int = 2,
-        start: int = 10,
+        start: int = 40,
     ) -> None:
         super().__init__()
         self.start = start
@@ -46,13 +47,13 @@ class WedgeResidual(nn.Module):
     def forward(self, views: torch.Tensor, beam: ParallelBeam) -> torch.Tensor:
         """Raises ValueError where views and beam do not belong together."""
         with torch.no_grad():
-            begun = sirt(beam, views, self.start)
-            scale = brightness(begun)
-            begun, wanted = begun / scale, views.float() / scale
+            soft = sirt(beam, views.float(), _SOFT)
+            scale = brightness(soft)
+            soft, wanted = soft / scale, views.float() / scale
             noise = relative_noise(wanted)
-        image = begun
+            image = total_variation(beam, wanted, found_weight(wanted), self.start, soft)
         for correct, obey in zip(self.correct, self.obey, strict=True):
-            image = correct(image, begun, wanted, beam, noise)
+            image = correct(image, soft, wanted, beam, noise)
             image = obey(image, wanted, beam, noise)
         answer: torch.Tensor = image.clamp(min=0) * scale
         return answer
@@ -94,14 +95,14 @@ class _Correction(nn.Module):
     def forward(
         self,
         image: torch.Tensor,
-        begun: torch.Tensor,
+        soft: torch.Tensor,
         wanted: torch.Tensor,
         beam: ParallelBeam,
         noise: torch.Tensor,
     ) -> torch.Tensor:
         plain, sharp = unexplained(image, wanted, beam)
         told = (noise + _FAINTEST).log()[:, None, None].expand_as(image) / 3 + 1
-        return image + corrected(self.unet, torch.stack([image, begun, 10 * plain, 3 * sharp, told], 1))[:, 0]
+        return image + corrected(self.unet, torch.stack([image, soft, 10 * plain, 3 * sharp, told], 1))[:, 0]
 
 
 def unexplained(image: torch.Tensor, wanted: torch.Tensor, beam: ParallelBeam) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,17 +21,27 @@ class ParallelBeam:
     """Rays at ``tilt_deg`` through slices (..., z, x) of ``size`` voxels a side to sinograms (..., view, t).
 
     A voxel at (x, z) from the centre (size - 1) / 2 is seen at t = x cos(tilt) + z sin(tilt) from the centre of the
-    ``size`` bins, which are as wide as voxels. A projection is the sum of grey levels in voxel units. Raises ValueError
-    for no angle, one that is no number, or a size below 2.
+    ``size`` bins, which are as wide as voxels, moved by ``shift_px`` (view,) towards larger t. A projection is the sum
+    of grey levels in voxel units. Raises ValueError for no angle, one that is no number, other counts, or a size below
+    2.
     """
 
-    def __init__(self, tilt_deg: Sequence[float] | torch.Tensor, size: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        tilt_deg: Sequence[float] | torch.Tensor,
+        size: int,
+        device: torch.device | str = "cpu",
+        shift_px: Sequence[float] | torch.Tensor | None = None,
+    ) -> None:
         tilts = torch.as_tensor(tilt_deg, dtype=torch.float64).flatten().cpu()
         if not len(tilts) or not torch.isfinite(tilts).all():
             raise ValueError(f"rays need one or more angles that are numbers, got {tilts.tolist()}")
         if size < 2:
             raise ValueError(f"a slice needs 2 voxels a side or more, got {size}")
-        self.tilt_deg, self.size, self.device = tilts, size, torch.device(device)
+        moved = torch.zeros_like(tilts) if shift_px is None else torch.as_tensor(shift_px, dtype=torch.float64).cpu()
+        if moved.shape != tilts.shape or not torch.isfinite(moved).all():
+            raise ValueError(f"{len(tilts)} angles need as many shifts that are numbers, got {moved.tolist()}")
+        self.tilt_deg, self.shift_px, self.size, self.device = tilts, moved, size, torch.device(device)
         radians = torch.deg2rad(tilts)
         self._cos, self._sin = radians.cos(), radians.sin()
 
@@ -87,7 +97,8 @@ class ParallelBeam:
         grid = torch.arange(size, device=self.device, dtype=torch.float32) - (size - 1) / 2
         step = torch.arange(size, device=self.device, dtype=torch.int32)
         # A ray's place across, in voxels, at every step (view, t, step).
-        across = (grid[None, :, None] - grid[None, None, :] * other[:, None, None]) / lead[:, None, None]
+        ideal = grid - self._on_device(self.shift_px)[:, None]
+        across = (ideal[:, :, None] - grid[None, None, :] * other[:, None, None]) / lead[:, None, None]
         across += (size - 1) / 2
         near = across.floor()
         share, row = across - near, near.int()
@@ -106,7 +117,8 @@ class ParallelBeam:
         cos, sin, size = self._on_device(self._cos), self._on_device(self._sin), self.size
         lead = torch.maximum(cos.abs(), sin.abs())
         grid = torch.arange(size, device=self.device, dtype=torch.float32) - (size - 1) / 2
-        seen = grid[:, None, None] * sin + grid[None, :, None] * cos + (size - 1) / 2  # (z, x, view)
+        middle = self._on_device(self.shift_px) + (size - 1) / 2
+        seen = grid[:, None, None] * sin + grid[None, :, None] * cos + middle  # (z, x, view)
         near = seen.floor()
         share, first = seen - near, near.int()
         start = torch.arange(self.views, device=self.device, dtype=torch.int32) * size

@@ -13,6 +13,7 @@ import torch
 
 from atomseg_app.rays.parallel_beam import ParallelBeam
 
+_SHARE, _MODEL_ERROR = 0.6, 0.004  # as in the reconstruction of volumes
 _WIDEST = 3.0
 """A gap of more than this many median steps is a missing wedge, whose edges stand for no more than other views."""
 
@@ -70,11 +71,22 @@ def total_variation(
         dual = (dual + beam.ray_weight * (beam.project(ahead) - sinograms)) / (1 + beam.ray_weight)
         down[..., :-1, :] += 0.5 * (ahead[..., 1:, :] - ahead[..., :-1, :])
         right[..., :, :-1] += 0.5 * (ahead[..., :, 1:] - ahead[..., :, :-1])
-        shrink = limit / torch.maximum((down**2 + right**2).sqrt(), limit)
+        shrink = limit / torch.maximum((down**2 + right**2).sqrt(), limit).clamp(min=1e-30)
         down, right = down * shrink, right * shrink
         new = (image - step * (beam.smear(dual) - _divergence(down, right))).clamp(min=least)
         ahead, image = 2 * new - image, new
     return image
+
+
+def found_weight(sinograms: torch.Tensor) -> torch.Tensor:
+    """Weight of total variation (...,) for views (..., view, t) with the noise that they show.
+
+    Noise of rms s in each of n views adds up to s sqrt(n) where it is smeared back; a share of that holds it down. What
+    voxels and interpolation cannot explain in any case counts as noise.
+    """
+    model = _MODEL_ERROR * sinograms.square().mean((-2, -1)).sqrt()
+    weight: torch.Tensor = _SHARE * torch.hypot(noise_of(sinograms), model) * math.sqrt(sinograms.shape[-2])
+    return weight
 
 
 def view_angles(tilt_deg: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from atomseg_app.networks.adversarial import Adversaries, relativistic
 from atomseg_app.networks.image_losses import decibels, similarity
 from atomseg_app.networks.rrdb import RRDBNet
-from atomseg_app.networks.wedge_joint import WedgeCleanup, WedgeSinogram, grid_beam, on_grid
+from atomseg_app.networks.wedge_joint import WedgeCleanup, WedgeSinogram, grid_beam, moved_back, on_grid
 from atomseg_app.networks.wedge_model import new_network
 from atomseg_app.networks.wedge_residual import Obedience, WedgeResidual
 from atomseg_app.networks.wedge_settings import METHODS
@@ -92,8 +92,8 @@ def test_steps_towards_noisy_views_are_smaller() -> None:
     assert float(misfit(moved[0], batch, beam).mean()) < 0.3
 
 
-def test_complete_noise_free_views_are_changed_less_than_they_determine() -> None:
-    """Before it is trained the network is its steps alone: a full range gives what SIRT gives, and better."""
+def test_a_network_that_has_learnt_nothing_gives_the_classical_answer_obeying_the_views() -> None:
+    """Its corrections begin at 0, so that training can only start where total variation ends."""
     batch, beam = batch_of(FULL)
     module = WedgeResidual(stem=4, widths=(8, 8)).eval()
     with torch.no_grad():
@@ -122,6 +122,16 @@ def test_views_on_the_grid_come_out_as_they_went_in() -> None:
         filled = SMALL["sinogram"].eval().fill(views, ParallelBeam(tilts, 32))
     assert torch.equal(filled[:, chosen], known[:, chosen]), "measured views are copied back exactly"
     assert float(known[:, :10].abs().max()) == 0
+
+
+def test_views_that_lie_off_are_moved_back_before_they_are_put_on_the_grid() -> None:
+    truth = WedgeSimulator(QUIET, 5, CPU).batch(2).truth
+    shifts = torch.linspace(-2.0, 2.0, len(LIMITED), dtype=torch.float64)
+    ideal, off = ParallelBeam(LIMITED, 32), ParallelBeam(LIMITED, 32, shift_px=shifts)
+    straight, views = ideal.project(truth), off.project(truth)
+    before, after = ((each - straight).norm() / straight.norm() for each in (views, moved_back(views, shifts)))
+    assert float(after) < 0.15 * float(before) + 0.03
+    assert torch.equal(moved_back(views, torch.zeros(len(LIMITED))), views)
 
 
 def test_angles_beyond_90_degrees_are_the_mirrored_views() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from atomseg_app.alignment import Alignment
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.projector import projector
@@ -37,7 +38,7 @@ def half_disc(t: torch.Tensor, radius: float) -> torch.Tensor:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", [2, 33, 64])
 def test_the_pair_is_adjoint(size: int, device: str) -> None:
-    beam = ParallelBeam(TILTS, size, device)
+    beam = ParallelBeam(TILTS, size, device, [0.7 * n - 3 for n in range(len(TILTS))])
     generator = torch.Generator().manual_seed(1)
     slices = torch.randn(3, size, size, generator=generator).to(device)
     sinograms = torch.randn(3, len(TILTS), size, generator=generator).to(device)
@@ -71,12 +72,15 @@ def test_a_disc_casts_the_shadow_that_geometry_says() -> None:
     torch.testing.assert_close(found.sum(1), torch.full((len(TILTS),), math.pi * radius**2), rtol=3e-3, atol=0)
 
 
-def test_it_is_the_same_geometry_as_the_compiled_projector() -> None:
+@pytest.mark.parametrize("shifts", [(0.0,) * len(TILTS), tuple(0.37 * n - 1.6 for n in range(len(TILTS)))])
+def test_it_is_the_same_geometry_as_the_compiled_projector(shifts: tuple[float, ...]) -> None:
     size = 40
     values = np.random.default_rng(5).random((size, 2, size), np.float32)
-    compiled = projector(Geometry(tuple(TILTS), (2, size), (size, 2, size)))
+    nothing = (0.0,) * len(TILTS)
+    alignment = Alignment(shifts, nothing, nothing, 0.0, 0.0)
+    compiled = projector(Geometry(tuple(TILTS), (2, size), (size, 2, size), alignment))
     views = np.asarray(compiled(values))
-    ours = ParallelBeam(TILTS, size).project(torch.from_numpy(values.transpose(1, 0, 2).copy()))
+    ours = ParallelBeam(TILTS, size, shift_px=shifts).project(torch.from_numpy(values.transpose(1, 0, 2).copy()))
     np.testing.assert_allclose(ours.numpy().transpose(1, 0, 2), views, rtol=2e-4, atol=2e-3)
 
 
@@ -91,5 +95,7 @@ def test_leading_shapes_and_what_is_refused() -> None:
         ParallelBeam([0.0, float("nan")], 8)
     with pytest.raises(ValueError, match="angles that are numbers"):
         ParallelBeam([], 8)
+    with pytest.raises(ValueError, match="2 angles need as many shifts"):
+        ParallelBeam([0.0, 50.0], 8, shift_px=[1.0])
     with pytest.raises(ValueError, match="2 voxels a side"):
         ParallelBeam([0.0], 1)
