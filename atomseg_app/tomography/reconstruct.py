@@ -31,6 +31,8 @@ Floats = npt.NDArray[np.float32]
 _ARRAYS = {"slice": 2.5, "neighbours": 8.0, "volume": 6.0}
 """Sizes of the volume that a computation holds at once, by how far its algorithm looks."""
 _SHARE = 0.6  # of the memory that is free, for all of them
+_MOST_BYTES = 3 << 30
+"""More is not taken where slices are independent: large volumes then go slab by slab without need of more memory."""
 _INVERTING = ("fbp", "fourier")
 
 
@@ -49,7 +51,7 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     volume = new_volume(geometry.volume_zyx)
     slabs = slabs_of(geometry, settings)
     if len(slabs) > 1:
-        report.note(f"Memory is short for {_size(geometry)} voxels at once; computed in {len(slabs)} slabs of slices.")
+        report.note(f"{_size(geometry)} voxels were computed in {len(slabs)} slabs of slices, one after another.")
     for number, slab in enumerate(slabs):
         views = views_along_y(series, report if number == 0 else None, slab)
         part = replace(
@@ -140,7 +142,8 @@ def slabs_of(geometry: Geometry, settings: Reconstruct) -> list[slice]:
     mixed = not geometry.is_single_axis or (Warp.is_needed(geometry) and settings.algorithm not in _INVERTING)
     arrays = _ARRAYS["volume" if mixed else reach(settings.algorithm)]
     one = 4 * arrays * geometry.volume_zyx[0] * geometry.volume_zyx[2] + 8 * geometry.views * geometry.detector_yx[1]
-    fits = int(_SHARE * psutil.virtual_memory().available / one)
+    room = _SHARE * psutil.virtual_memory().available
+    fits = int((min(room, _MOST_BYTES) if not mixed and reach(settings.algorithm) == "slice" else room) / one)
     if mixed or fits >= slices:
         return [slice(0, slices)]
     step = max(32, fits // 32 * 32)
