@@ -130,7 +130,8 @@ def _as_pairs(found: Resolved, report: Report) -> Resolved:
     )
     problem = Problem(fit.problem.scene, minor, fit.problem.spacing / 2, fit.problem.prior, free=fit.problem.free)
     trial = descend(problem, problem.start(pairs), None, report)
-    saved = fit.problem.deviance(fit.at, fit.noise) - problem.deviance(trial.at, trial.noise)
+    # By the noise of the blobs, for both: each by its own leaves about as many units as there are pixels.
+    saved = fit.problem.deviance(fit.at, fit.noise) - problem.deviance(trial.at, fit.noise)
     extra = 4 * (2 * count - len(fit.state))
     if saved < extra * np.log(max(trial.problem.scene.data.numel() / len(pairs), 2.0)):
         return found
