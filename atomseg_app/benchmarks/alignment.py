@@ -64,7 +64,7 @@ def errors(found: Alignment, truth: Alignment, tilt_deg: Floats) -> Errors:
 
 
 def run() -> int:
-    """Print the tables; 1 if a series of known answer is not aligned within the limits."""
+    """Print the tables; 1 if a reference series is not aligned within the limits, which are stated for these alone."""
     failed = _known_answers()
     _experimental()
     return int(failed)
@@ -77,6 +77,7 @@ class _Case:
     tilt_deg: Floats
     noise: float = _NOISE
     needle: bool = False
+    reference: bool = False
 
     def series(self) -> tuple[TiltSeries, Alignment]:
         """The series and how it was mis-aligned."""
@@ -91,7 +92,7 @@ class _Case:
 
 def _cases() -> list[_Case]:
     return [
-        *(_Case(f"reference, seed {seed}", seed, _TILT) for seed in SEEDS),
+        *(_Case(f"reference, seed {seed}", seed, _TILT, reference=True) for seed in SEEDS),
         _Case("31 views, -60 to 60 degrees, 2 % noise", 6, np.arange(-60.0, 61, 4), 0.02),
         _Case("10 % noise", 5, np.arange(-70.0, 71, 2), 0.10),
         _Case("needle that leaves the field, background of 3, 2 % noise", 8, np.arange(-70.0, 71, 2), 0.02, True),
@@ -108,7 +109,7 @@ def _known_answers() -> bool:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         assert found.alignment is not None
         left = errors(found.alignment, truth, case.tilt_deg)
-        failed |= not left.within
+        failed |= case.reference and not left.within
         entries = found.metadata[STEPS_KEY]
         rows.append([
             case.name, left.across_px, left.along_px, left.axis_px, left.rotation_deg, entries[0]["r_before"],

@@ -33,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 STEPS_KEY = "alignment_steps"
 _WORSE = 1.02  # R-factor after a step of the automatic chain, over that before, above which it is taken back
+_ANY_AXIS_PX = 64  # finest size of views in several directions, whose projector is far slower
 _COMMON_LINE_REACH = 1 / 6  # of the views along the axis
 
 
@@ -147,7 +148,7 @@ def align(series: TiltSeries, settings: Align, report: Report) -> TiltSeries:
     if settings.centre_of_mass and chain.single_axis:
         chain.centre_of_mass(settings.resolution_px, report.part(0.3, 0.5), axis=True, along=settings.common_line)
     if settings.matching:
-        course = Course(finest_px=settings.finest_px)
+        course = Course(finest_px=settings.finest_px if chain.single_axis else min(settings.finest_px, _ANY_AXIS_PX))
         if settings.refine_angles:  # they show at the outline, which less blur leaves sharp, and settle slowly
             course = replace(course, angles=True, blur_px=1.0, rounds=2 * course.rounds)
         chain.matching(course, report.part(0.5, 1))
