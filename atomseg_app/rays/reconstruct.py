@@ -13,7 +13,8 @@ import torch
 
 from atomseg_app.rays.parallel_beam import ParallelBeam
 
-_SHARE, _MODEL_ERROR = 0.6, 0.004  # as in the reconstruction of volumes
+_SHARE, _MODEL_ERROR = 0.25, 0.004
+_BALANCED = 14.0  # voxels a side for which steps in views and slices are as long as Chambolle and Pock's
 _WIDEST = 3.0
 """A gap of more than this many median steps is a missing wedge, whose edges stand for no more than other views."""
 
@@ -58,19 +59,21 @@ def total_variation(
 ) -> torch.Tensor:
     """Slices near the least |A x - b|^2 / 2 + weight TV(x) with x >= ``least``; ``weight`` one number or one a slice.
 
-    ``weight`` is in grey levels times voxels.
+    ``weight`` is in grey levels times voxels. Steps in the views are longer, those in slices shorter than the usual by
+    a factor that goes with the size, found by trial at 64 and 128 voxels: 40 iterations come a decibel or two nearer.
     """
     leading = sinograms.shape[:-2]
     image = torch.zeros(*leading, *beam.domain_shape, device=sinograms.device) if start is None else start.clone()
     limit = torch.as_tensor(weight, device=sinograms.device, dtype=torch.float32)[..., None, None]
     coverage = torch.where(beam.voxel_weight > 0, 1 / beam.voxel_weight.clamp(min=1e-30), 0.0)
-    step = 1 / (coverage + 4)
+    balance = beam.size / _BALANCED
+    step, rays = 1 / (coverage + 4) / balance, beam.ray_weight * balance
     ahead, dual = image, torch.zeros_like(sinograms)
     down, right = torch.zeros_like(image), torch.zeros_like(image)
     for _ in range(iterations):
-        dual = (dual + beam.ray_weight * (beam.project(ahead) - sinograms)) / (1 + beam.ray_weight)
-        down[..., :-1, :] += 0.5 * (ahead[..., 1:, :] - ahead[..., :-1, :])
-        right[..., :, :-1] += 0.5 * (ahead[..., :, 1:] - ahead[..., :, :-1])
+        dual = (dual + rays * (beam.project(ahead) - sinograms)) / (1 + rays)
+        down[..., :-1, :] += 0.5 * balance * (ahead[..., 1:, :] - ahead[..., :-1, :])
+        right[..., :, :-1] += 0.5 * balance * (ahead[..., :, 1:] - ahead[..., :, :-1])
         shrink = limit / torch.maximum((down**2 + right**2).sqrt(), limit).clamp(min=1e-30)
         down, right = down * shrink, right * shrink
         new = (image - step * (beam.smear(dual) - _divergence(down, right))).clamp(min=least)
