@@ -58,7 +58,7 @@ def found_weight(problem: Problem, measured: Floats, noise: float) -> float:
 
 
 def primal_steps(problem: Problem, image: Floats) -> Floats:
-    """Steps of every voxel [block, i, j, lane]: one over the sums of columns of projector and differences; 0 outside."""
+    """Steps of every voxel [block, i, j, lane], from the sums of columns of projector and differences; 0 outside."""
     weight = problem.voxel_weight
     steps = np.where(weight > 0, 1 / _BALANCE / (1 / np.maximum(weight, 1e-30) + 6), 0).astype(np.float32)
     spread = problem.spread(steps)
