@@ -26,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _PAIR_RATIO = 1.3  # common shape longer than this may be pairs
+_SPARROW = 2.0  # widths between two equal columns from which there is a dip between them (Sparrow 1916)
 _BLOB = 1.6  # detections nearer than this, in widths along their line, may be one column
 _SURROUNDINGS = 5.0  # widths round a change within which columns are fitted again
 _ROUNDS = 3
@@ -133,6 +134,9 @@ def _as_pairs(found: Resolved, report: Report) -> Resolved:
     # By the noise of the blobs, for both: each by its own leaves about as many units as there are pixels.
     saved = fit.problem.deviance(fit.at, fit.noise) - problem.deviance(trial.at, fit.noise)
     extra = 4 * (2 * count - len(fit.state))
+    apart = np.hypot(*(v[:count] - v[count:] for v in (trial.state.x, trial.state.y)))
+    if np.median(apart) < _SPARROW * float(np.median(trial.state.axes()[1])):
+        return found  # any elongated blob is better described by two than by one; only a dip between them shows two
     if saved < extra * np.log(max(trial.problem.scene.data.numel() / len(pairs), 2.0)):
         return found
     probability = np.zeros(count)
