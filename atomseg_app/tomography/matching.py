@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 _COARSEST_PX = 24  # shorter side of the views of the coarsest level
 _TAPER = 0.1  # of each side: where the weight of pixels falls to nothing
 _LONGEST_STEP = 3.0  # binned pixels that a view may move in one round
+_CONTAINED = 0.8  # share of views: with fewer, the sample reaches beyond the field
+_HIGH_PASS = 1 / 16  # of the shorter side: Gaussian whose share of a view is left out then
 _ANGLE_STEP_DEG = 0.25  # of the derivative by an angle
 _MEMORY = 4  # rounds that Anderson's acceleration looks back on
 
@@ -75,6 +77,11 @@ def factors(views: AlignViews, finest_px: int) -> list[int]:
 def match(views: AlignViews, alignment: Alignment, course: Course, report: Report) -> Matched:
     """Improve an alignment (in pixels of the series) of the usable views; the others keep theirs."""
     levels = factors(views, course.finest_px)
+    if is_open(views):
+        report.note(
+            "The sample reaches beyond the views: they are matched by their detail alone, less well, and the rotation "
+            "of the tilt axis stays as it was."
+        )
     volume: Views | None = None
     rounds = []
     r_before = r_after = float("nan")
@@ -93,6 +100,11 @@ def match(views: AlignViews, alignment: Alignment, course: Course, report: Repor
     return Matched(alignment, views.angles_deg, r_before, r_after, tuple(rounds))
 
 
+def is_open(views: AlignViews) -> bool:
+    """Whether the sample reaches beyond the field across the axis in more than a few of the views."""
+    return bool(views.contained[views.usable].mean() < _CONTAINED)
+
+
 class _Level:
     """Rounds at one binning: reconstruct, project, solve for shifts, rotation and angles, move."""
 
@@ -106,8 +118,10 @@ class _Level:
         _, height, width = self._views.shape
         self.shape_zyx = (width, height, width)
         self._angles = views.angles_deg[self._used].copy()
-        # A turn of the axis is one of the Euler angles already.
-        self._turns = course.rotation and views.single_axis
+        # What lies beyond the field adds to the views what varies slowly across them, and differs from view to view.
+        self._open = is_open(views)
+        # A turn of the axis is one of the Euler angles already; of what is left of open views it cannot be told.
+        self._turns = course.rotation and views.single_axis and not self._open
         self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
 
     @property
@@ -139,9 +153,12 @@ class _Level:
         return level_geometry(angles_deg, self._views.shape, self._alignment)
 
     def _slips(self, volume: RunningVolume, projected: Views) -> Slips:
+        measured = self._views
+        if self._open:
+            measured, projected = (_high_passed(views) for views in (measured, projected))
         shared = [turn_derivative(projected, self._alignment)] if self._turns else []
         own = self._angle_derivatives(volume) if self._course.angles else []
-        return slips(self._views, projected, window(projected.shape, self._alignment), own, shared)
+        return slips(measured, projected, window(projected.shape, self._alignment), own, shared)
 
     def _angle_derivatives(self, volume: RunningVolume) -> list[Views]:
         """Derivatives of the projections by each angle of their view, per degree, from two more projections each."""
@@ -216,6 +233,12 @@ class _Accelerated:
             np.vstack([steps, damping * np.eye(count)]), np.append(step, np.zeros(count)), rcond=None
         )[0]
         return np.asarray(place + step - (places + steps) @ mixed)
+
+
+def _high_passed(views: Views) -> Views:
+    """Views (view, y, x) less their own Gaussian blur."""
+    sigma = _HIGH_PASS * min(views.shape[1:])
+    return np.asarray(views - ndimage.gaussian_filter(views, (0, sigma, sigma), mode="nearest"), np.float32)
 
 
 def level_geometry(angles_deg: Floats, shape: tuple[int, ...], alignment: Alignment) -> Geometry:

@@ -191,3 +191,17 @@ def test_a_tilt_axis_along_the_other_direction_is_asked_about() -> None:
     start = Alignment.none(len(TILT))
     assert steps.across_axis(across, start, 0.05, axis=True, along=False, report=report) == start
     assert "Does the tilt axis run along the other direction" in report.facts.notes[-1]
+
+
+def test_the_middle_of_a_wider_sample_is_matched_by_its_detail() -> None:
+    tilt = np.arange(-60.0, 61, 6)
+    truth = random_alignment(len(tilt), 3, 4, 0, 0)
+    whole = series_of(random_ellipsoids(96, 3), tilt, (96, 96), truth, noise=0.01, seed=4)
+    views = views_of(replace(whole, values=whole.values[:, :, 20:76]))
+    random = np.random.default_rng(1)
+    start = replace(truth, shift_x_px=tuple(np.add(truth.shift_x_px, random.normal(0, 1, len(tilt)))))
+    report = Report()
+    found = match(views, start, Course(), report).alignment
+    assert "beyond the views" in report.facts.notes[0]
+    assert found.axis_rotation_deg == start.axis_rotation_deg
+    assert errors(found, truth, tilt).across_px < 0.6 * errors(start, truth, tilt).across_px
