@@ -31,6 +31,7 @@ COLUMN_PM = (15.0, 120.0)
 _LADDER = 1.5
 _NARROWEST_PX, _WIDEST_PX = SIGMA_PX / _LADDER**2, 60.0
 _SPECK_PX = 0.7  # width below which what is drawn are specks of noise, in pixels of the file
+_NARROW_PX, _OF_WEIGHT = 1.0, 0.15  # width and share of what another magnification explains, for likely specks
 _CROP_PX = 320
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
@@ -124,7 +125,8 @@ def _chosen(looks: dict[float, Look]) -> float:
 
     Shown too large, columns are split where the network knows wider ones as two; too small, neighbours merge.
     """
-    looks = {sigma: look for sigma, look in looks.items() if not look.sigma_px < _SPECK_PX} or looks
+    greatest = max(look.explained for look in looks.values())
+    looks = {sigma: look for sigma, look in looks.items() if not _specks(look, greatest)} or looks
     patterns = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
     best = max(patterns, key=lambda sigma: (patterns[sigma].explained, -sigma))
     most = patterns[best].explained
@@ -133,6 +135,12 @@ def _chosen(looks: dict[float, Look]) -> float:
     liked = min(vouched, key=lambda sigma: abs(math.log(patterns[sigma].drawn_px / _LIKED_PX)), default=best)
     merged = [sigma for sigma in vouched if sigma < liked and _as_pairs(patterns[sigma], patterns[liked])]
     return max(merged, default=liked)
+
+
+def _specks(look: Look, greatest: float) -> bool:
+    """Whether what is drawn is noise: narrower than any column, or about as narrow and of little weight."""
+    narrow = look.sigma_px < _NARROW_PX and look.explained < _OF_WEIGHT * greatest
+    return look.sigma_px < _SPECK_PX or narrow
 
 
 def _as_pairs(look: Look, other: Look) -> bool:
