@@ -23,7 +23,7 @@ def warm_up(report: Report) -> None:
     """Compile what MLEM and SIRT need, or load it from the cache; says so, as it can take half a minute."""
     if is_warm():
         return
-    report.progress(0, "compiling for this processor, once after installing")
+    report.progress(0, "loading kernels, which are compiled once after installing")
     for lanes in LANE_COUNTS:
         report.check()
         projector = BlockProjector(Geometry((0.0, 60.0), (lanes, 4), (4, lanes, 4)))
