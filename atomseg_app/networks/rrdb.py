@@ -13,19 +13,24 @@ from torch.nn import functional
 _SHARE = 0.2
 _SLOPE = 0.2
 _CONVOLUTIONS = 5
+_CHANNELS = 16
+"""Channels come in these numbers: for others, torch 2.13 on CPUs with bfloat16 gives NaN as the gradient of a dilated
+convolution's weights (input in channels_last), which stops the training."""
 
 
 class RRDBNet(nn.Module):
     """Maps (batch, in_channels, y, x) to (batch, 1, y, x); sides must be multiples of ``fold``.
 
     The trunk works at 1 / ``fold`` of the resolution, pixels folded into channels, as ESRGAN does for a quarter of the
-    cost.
+    cost. ``features`` and ``growth`` must be multiples of 16, ValueError otherwise.
     """
 
     def __init__(
-        self, in_channels: int = 2, features: int = 24, growth: int = 12, blocks: int = 4, fold: int = 2
+        self, in_channels: int = 2, features: int = 32, growth: int = 16, blocks: int = 3, fold: int = 2
     ) -> None:
         super().__init__()
+        if features % _CHANNELS or growth % _CHANNELS:
+            raise ValueError(f"features {features} and growth {growth} must be multiples of {_CHANNELS}")
         self.fold = fold
         self.first = nn.Conv2d(in_channels * fold**2, features, 3, padding=1)
         self.trunk = nn.Sequential(*(RRDB(features, growth) for _ in range(blocks)))

@@ -30,7 +30,7 @@ class WedgeSinogram(nn.Module):
     the generator's.
     """
 
-    def __init__(self, angles: int = 128, features: int = 24, growth: int = 12, blocks: int = 4) -> None:
+    def __init__(self, angles: int = 128, features: int = 32, growth: int = 16, blocks: int = 3) -> None:
         super().__init__()
         self.angles = angles
         self.generator = RRDBNet(2, features, growth, blocks)
