@@ -136,6 +136,7 @@ class Normal:
         index = np.arange(k)
         damped = own.copy()
         damped[:, index, index] += diagonal[:first].reshape(n, k) + 1e-12 * own[:, index, index]
+        damped[:, index, index] += damped[:, index, index] <= 0  # what no pixel speaks of stays where it is
         inverse = np.linalg.inv(damped)
         slight = np.all(diagonal[first:] <= _SLIGHT * self._rest.diagonal())
         rest = self._rest_solver if slight else _factorised(self._rest + sp.diags(diagonal[first:]))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
-from atomseg_app.atoms import model, precision, refine
+from atomseg_app.atoms import model, normal, precision, refine
 from atomseg_app.atoms.bound import position_bound
 from atomseg_app.atoms.noise import Noise
 from atomseg_app.atoms.problem import Prior, Problem, Scene
@@ -207,3 +208,12 @@ def test_two_kinds_of_columns_keep_their_widths():
     fit = refine.fit(Scene.of(values, torch.device("cpu")), start, 24.0, Report())
     for k, expected in enumerate((3.4, 4.6)):
         assert np.median(fit.state.sigma[kind == k]) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_column_that_no_pixel_speaks_of_stays_where_it_is():
+    layout = normal.Layout(columns=2, nodes=1, free=True)
+    own = np.diag(np.arange(1.0, 7.0)) + 0.1
+    matrix = scipy.sparse.block_diag([own, np.zeros((6, 6)), [[2.0]]]).tocsr()
+    gradient = np.concatenate([np.ones(6), np.zeros(6), [1.0]])
+    step = normal.Normal(layout, matrix, gradient).solve(0.0)
+    np.testing.assert_allclose(step, np.concatenate([np.linalg.solve(own, np.ones(6)), np.zeros(6), [0.5]]), rtol=1e-3)
