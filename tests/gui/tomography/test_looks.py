@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -62,9 +65,36 @@ def test_pictures_of_the_tab(shown, qtbot, theme, screenshot):
     screenshot(shown.window(), f"tomography-{shown.pages.currentWidget().objectName() or 'series'}-{theme}")
 
 
-def test_the_window_stays_light(shown):
-    """Neither numerics nor, before 3D is shown, VisPy."""
-    assert not {"torch", "numba", "scipy", "h5py", "skimage"} & set(sys.modules)
+_SCRIPT = """
+import sys
+import numpy as np
+from PySide6.QtWidgets import QApplication
+from atomseg_app.data import Source, TiltSeries, Volume
+from atomseg_app.gui.app import make_application, workspaces
+from atomseg_app.gui.main_window import MainWindow
+from atomseg_app.gui.settings import Settings
+
+app = make_application()
+window = MainWindow(app, Settings(persistent=False), workspaces())
+window.show()
+angles = tuple(range(-60, 61, 10))
+window.show_item(TiltSeries(np.ones((13, 20, 20)), (1.0, 1.0), Source("/a.mrc"), tilt_deg=angles))
+window.tabs["tomography"].steps.prepare_section.unfold()
+QApplication.processEvents()
+window.show_item(Volume(np.ones((9, 9, 9)), (1.0, 1.0, 1.0), Source("/b.mrc")))
+QApplication.processEvents()
+print(sorted({"torch", "numba", "scipy", "h5py", "skimage"} & set(sys.modules)))
+window.close_now()
+"""
+
+
+def test_the_window_stays_light(atomseg_home):
+    """A series and a volume are shown without numerics, in a process where no test has imported them."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    assert done.stdout.split("\n")[-2:] == ["[]", ""], done.stdout + done.stderr[-2000:]
 
 
 def test_every_step_of_the_tour_points_at_something(shown):
