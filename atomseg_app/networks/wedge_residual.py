@@ -37,7 +37,7 @@ class WedgeResidual(nn.Module):
         depth: int = 1,
         stages: int = 2,
         steps: int = 2,
-        start: int = 60,
+        start: int = 100,
     ) -> None:
         super().__init__()
         self.start = start
