@@ -196,7 +196,7 @@ def _volume(tab: TomographyTab) -> list[Action]:
         Action("tomography.unexplained", "Compare with the views", tab.find_unexplained,
                "Project the volume and take it from the views: what is left opens as a series, with the R-factor of "
                "each view.", _MENU, "", "mdi6.image-off-outline", lambda: _no_origin(tab), section="volume"),
-        Action("tomography.slice_to_atoms", "Open slice in 2D atoms", tab.slice_to_atoms,
+        Action("tomography.slice_to_atoms", "Open slice in 2D atoms", tab.showing.slice_to_atoms,
                "Open the XY slice that is shown as an image in the 2D atoms tab.", _MENU, "",
                "mdi6.arrow-top-right", lambda: no_volume(tab), section="volume"),
     ]  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog
@@ -67,6 +69,16 @@ class Showing:
         write = figure_export.raster_writer(self.picture(), path, pictures.DPI)
         failed = partial(tab.context.notify.error, "The picture could not be written")
         self._background.run(write, while_alive(tab, tab.saver.remember), while_alive(tab, failed))
+
+    def slice_to_atoms(self) -> None:
+        """Open the XY slice that is shown as an image of its own, for the 2D atoms tab."""
+        model, window = self._tab.model, self._tab.window()
+        volume, entry = model.volume(), model.entry
+        if volume is not None and entry is not None and hasattr(window, "show_item"):
+            z = model.place[0]
+            image = volume.slice_z(z)
+            source = replace(image.source, path="", dataset=f"{entry.title}, z {z}")
+            window.show_item(replace(image, values=np.array(image.values), source=source))
 
     # -- movies
 

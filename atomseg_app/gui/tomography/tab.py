@@ -219,17 +219,6 @@ class TomographyTab(Tab):
         if self.model.entry is not None:
             self.context.undo.push(edits.CloseEntry(self.model, self.model.current_id))
 
-    def slice_to_atoms(self) -> None:
-        """Open the XY slice as an image of its own."""
-        volume, entry = self.model.volume(), self.model.entry
-        window = self.window()
-        if volume is not None and entry is not None and hasattr(window, "show_item"):
-            z = self.model.place[0]
-            image = volume.slice_z(z)
-            values = np.array(image.values)
-            title = f"{entry.title}, z {z}"
-            window.show_item(replace(image, values=values, source=replace(image.source, path="", dataset=title)))
-
     def why_no_comparison(self) -> str:
         """Why no other volume can be compared with this one."""
         if self.comparing or self.compare_view.choices():
