@@ -181,7 +181,11 @@ class Normal:
 
     def own_shape_information(self) -> Floats:
         """Information (n,) on the log-width of each column of a shared shape, with its x, y and A unknown."""
-        return np.asarray(1 / np.linalg.inv(self._own_blocks)[:, 3, 3])
+        blocks = self._own_blocks.copy()
+        index = np.arange(blocks.shape[1])
+        seen = blocks[:, index, index].min(axis=1) > 0
+        blocks[~seen] = np.eye(len(index))  # a column that no pixel speaks of
+        return np.where(seen, 1 / np.linalg.inv(blocks)[:, 3, 3], 0.0)
 
     def amplitude_variance(self, rows: Ints) -> Floats:
         """Marginal variance (k,) of the amplitudes of a few columns, with everything else unknown."""

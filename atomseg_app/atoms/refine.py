@@ -175,7 +175,8 @@ def descend(
 def _lengths(moved: Floats, equations: Normal, sigma: float) -> tuple[float, float]:
     """Mean length of the steps of columns in their error bars, and in widths."""
     longest = np.abs(moved).max(axis=1, initial=0)
-    bars = 1 / np.sqrt(equations.position_information().max(axis=1))
+    spoken_of = equations.position_information().max(axis=1)
+    bars = np.sqrt(1 / np.maximum(spoken_of, np.finfo(float).tiny)) * (spoken_of > 0)
     return float(longest.mean()), float((longest * bars).mean() / sigma)
 
 

@@ -215,5 +215,7 @@ def test_a_column_that_no_pixel_speaks_of_stays_where_it_is():
     own = np.diag(np.arange(1.0, 7.0)) + 0.1
     matrix = scipy.sparse.block_diag([own, np.zeros((6, 6)), [[2.0]]]).tocsr()
     gradient = np.concatenate([np.ones(6), np.zeros(6), [1.0]])
-    step = normal.Normal(layout, matrix, gradient).solve(0.0)
+    equations = normal.Normal(layout, matrix, gradient)
+    step = equations.solve(0.0)
     np.testing.assert_allclose(step, np.concatenate([np.linalg.solve(own, np.ones(6)), np.zeros(6), [0.5]]), rtol=1e-3)
+    np.testing.assert_allclose(equations.own_shape_information(), [1 / np.linalg.inv(own)[3, 3], 0])
