@@ -31,7 +31,7 @@ COLUMN_PM = (15.0, 120.0)
 _LADDER = 1.5
 _NARROWEST_PX, _WIDEST_PX = SIGMA_PX / _LADDER**2, 60.0
 _SPECK_PX = 0.7  # width below which what is drawn are specks of noise, in pixels of the file
-_NARROW_PX, _OF_WEIGHT = 1.0, 0.15  # width and share of what another magnification explains, for likely specks
+_NARROW, _OF_WEIGHT = 0.2, 0.15  # width and explained share, of the magnification that explains most, for likely specks
 _CROP_PX = 320
 _SURE = 0.5
 _NEAR = 7  # pixels round a column that it explains, as the network sees it
@@ -41,7 +41,7 @@ _SLOW = (
 _NEARLY = (
     0.5  # of what the best magnification explains, for the next larger one to be worth asking how wide columns are
 )
-_LITTLE_LESS = 0.8  # the same for the next smaller one, where pairs may merge
+_LITTLE_LESS = 0.85  # the same for the next smaller one, where pairs may merge
 _MORE, _AS_MUCH = 1.2, 0.95  # times the columns and what they explain, for pairs that merge where shown smaller
 _LIKED_PX = 1.9  # width drawn at which the network is at its best: wider columns are split, narrower ones widened
 _WIDE_PX = 1.75  # width drawn from which a finer magnification cannot be better
@@ -125,7 +125,7 @@ def _chosen(looks: dict[float, Look]) -> float:
 
     Shown too large, columns are split where the network knows wider ones as two; too small, neighbours merge.
     """
-    greatest = max(look.explained for look in looks.values())
+    greatest = max(looks.values(), key=lambda look: look.explained)
     looks = {sigma: look for sigma, look in looks.items() if not _specks(look, greatest)} or looks
     patterns = {sigma: look for sigma, look in looks.items() if look.seen >= _FEW} or looks
     best = max(patterns, key=lambda sigma: (patterns[sigma].explained, -sigma))
@@ -137,9 +137,9 @@ def _chosen(looks: dict[float, Look]) -> float:
     return max(merged, default=liked)
 
 
-def _specks(look: Look, greatest: float) -> bool:
-    """Whether what is drawn is noise: narrower than any column, or about as narrow and of little weight."""
-    narrow = look.sigma_px < _NARROW_PX and look.explained < _OF_WEIGHT * greatest
+def _specks(look: Look, greatest: Look) -> bool:
+    """Whether what is drawn is noise: narrower than any column, or by far narrower than what weighs much more."""
+    narrow = look.sigma_px < _NARROW * greatest.sigma_px and look.explained < _OF_WEIGHT * greatest.explained
     return look.sigma_px < _SPECK_PX or narrow
 
 
