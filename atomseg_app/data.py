@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.errors import UserError
+from atomseg_app.label_classes import LabelClass, checked
 
 Array = npt.NDArray[Any]
 PixelSize = tuple[float | None, ...]
@@ -196,6 +197,25 @@ class Volume(ArrayData):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Labels(ArrayData):
+    """A segmented volume (z, y, x) of uint8: the value of a class in every voxel, :data:`~atomseg_app.label_classes.IGNORE` where none is given.
+
+    Raises UserError for another type of values or classes that share a value or name.
+    """
+
+    kind = "labels"
+    ndim = 3
+    spatial_axes = 3
+    classes: tuple[LabelClass, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.values.dtype != np.uint8:
+            raise UserError(f"labels need values of type uint8, but the array has {self.values.dtype}.")
+        object.__setattr__(self, "classes", checked(self.classes))
+
+
 FLAGS = ("", "edited", "edge", "not-converged", "vacant")
 FLAG_NONE, FLAG_EDITED, FLAG_EDGE, FLAG_NOT_CONVERGED, FLAG_VACANT = range(5)
 """``vacant``: a place of the lattice with no column, as finding defects adds them."""
@@ -315,8 +335,8 @@ def joined(tables: Sequence[Array]) -> Array:
     return np.concatenate([as_dtype(table, table_dtype(names)) for table in tables])
 
 
-Data = Image | ImageSeries | TiltSeries | Volume | Columns
-_CLASSES: dict[str, type[Any]] = {c.kind: c for c in (Image, ImageSeries, TiltSeries, Volume, Columns)}
+Data = Image | ImageSeries | TiltSeries | Volume | Labels | Columns
+_CLASSES: dict[str, type[Any]] = {c.kind: c for c in (Image, ImageSeries, TiltSeries, Volume, Labels, Columns)}
 
 
 def to_parts(item: Data) -> tuple[dict[str, Any], Array]:
@@ -333,6 +353,8 @@ def to_parts(item: Data) -> tuple[dict[str, Any], Array]:
         if item.quantities:
             header["quantities"] = list(item.quantities)
         return header, item.table
+    if isinstance(item, Labels):
+        header["classes"] = [each.to_json() for each in item.classes]
     if isinstance(item, TiltSeries):
         header["tilt_deg"] = list(item.tilt_deg)
         header["tilt_axis"] = item.tilt_axis
@@ -354,6 +376,8 @@ def from_parts(header: Mapping[str, Any], array: Array) -> Data:
         array = np.ascontiguousarray(array)
         if array.dtype.names is None:  # raw bytes, as transport carries structured tables
             array = array.view(table_dtype(header.get("quantities", ()))).reshape(-1)
+    elif cls is Labels:
+        extra["classes"] = tuple(LabelClass.from_json(each) for each in header.get("classes", ()))
     elif cls is TiltSeries:
         extra["tilt_deg"] = tuple(header["tilt_deg"])
         extra["tilt_axis"] = header.get("tilt_axis", "y")

@@ -15,6 +15,7 @@ from atomseg_app.data import (
     Columns,
     Image,
     ImageSeries,
+    Labels,
     Source,
     Step,
     TiltSeries,
@@ -26,6 +27,7 @@ from atomseg_app.data import (
     with_quantities,
 )
 from atomseg_app.errors import FileError, NotAnImageError, UserError
+from atomseg_app.label_classes import LabelClass, numbered
 
 STEP = Step("find-columns", {"method": "log"}, "0.1.0", "cpu", 1.5, "2026-01-01T00:00:00+00:00", ("masked NaN",))
 COMMON = {"source": Source("/a b/Å.dm3", "ADF"), "metadata": {"kV": 200.0, "list": [1, 2]}, "history": (STEP,)}
@@ -45,18 +47,22 @@ def an_item(kind: str):
         )  # fmt: skip
     if kind == "volume":
         return Volume(rng.random((2, 3, 4)), (0.3, 0.2, 0.1), **COMMON)
+    if kind == "labels":
+        classes = (LabelClass(2, "platinum", "#ff0000"), LabelClass(0, "pores"))
+        return Labels(rng.integers(0, 3, (2, 3, 4), np.uint8), (0.3, 0.2, 0.1), classes=classes, **COMMON)
     table = column_table(3)
     table["x_px"] = 1.25
     return Columns(table, (64, 32), (0.1, None), **COMMON)
 
 
-@pytest.mark.parametrize("kind", ["image", "image-series", "tilt-series", "volume", "columns"])
+@pytest.mark.parametrize("kind", ["image", "image-series", "tilt-series", "volume", "labels", "columns"])
 def test_parts_make_the_same_item_again_through_json(kind):
     item = an_item(kind)
     header, array = to_parts(item)
     again = from_parts(json.loads(json.dumps(header)), array)
     assert type(again) is type(item)
     assert getattr(again, "alignment", None) == getattr(item, "alignment", None)
+    assert getattr(again, "classes", None) == getattr(item, "classes", None)
     other_header, other_array = to_parts(again)
     assert other_header == header
     assert (other_array.dtype, other_array.shape) == (array.dtype, array.shape)
@@ -213,3 +219,18 @@ def test_joined_tables_have_the_quantities_of_all():
     table = joined([one, column_table(1)])
     assert table["strain_xx"].tolist()[:2] == [1, 1]
     assert np.isnan(table["strain_xx"][2])
+
+
+def test_labels_say_what_is_wrong_with_them():
+    values = np.zeros((1, 2, 2), np.uint8)
+    assert [each.value for each in an_item("labels").classes] == [0, 2]
+    assert [each.name for each in numbered([0, 3, 255])] == ["background", "class 3"]
+    with pytest.raises(UserError, match="uint8"):
+        Labels(values.astype(np.int32))
+    with pytest.raises(UserError, match="the value 1"):
+        Labels(values, classes=(LabelClass(1, "a"), LabelClass(1, "b")))
+    with pytest.raises(UserError, match="the name 'a'"):
+        Labels(values, classes=(LabelClass(1, "a"), LabelClass(2, "a")))
+    for wrong in ({"value": 255, "name": "a"}, {"value": 1, "name": " "}, {"value": 1, "name": "a", "colour": "red"}):
+        with pytest.raises(UserError):
+            LabelClass.from_json(wrong)

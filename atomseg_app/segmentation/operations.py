@@ -1,0 +1,1 @@
+"""Operations of 3D segmentation; torch-free, for forms, --help and completion."""
