@@ -199,7 +199,7 @@ class Volume(ArrayData):
 
 @dataclass(frozen=True, eq=False)
 class Labels(ArrayData):
-    """A segmented volume (z, y, x) of uint8: the value of a class in every voxel, :data:`~atomseg_app.label_classes.IGNORE` where none is given.
+    """A segmented volume (z, y, x) of uint8: in every voxel the value of a class, or that of ``IGNORE`` for none.
 
     Raises UserError for another type of values or classes that share a value or name.
     """

@@ -14,7 +14,7 @@ from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 def of_model(model: AtomsModel) -> tuple[dict[str, Any], list[Data]]:
     """Which image and frames are shown; every image, each followed by its columns."""
     ids = list(model.entries)
-    items = [item for entry in model.entries.values() for item in (entry.data, entry.columns)]
+    items: list[Data] = [item for entry in model.entries.values() for item in (entry.data, entry.columns)]
     state = {
         "current": ids.index(model.current_id) if model.current_id in ids else -1,
         "frames": [model.frames.get(entry_id, 0) for entry_id in ids],

@@ -81,6 +81,7 @@ class AtomsTab(Tab):
         if isinstance(item, Columns):
             self._attach(item)
             return
+        assert isinstance(item, Image | ImageSeries | Volume)
         self.model.add(new_entry(item))
 
     def is_empty(self) -> bool:
