@@ -32,7 +32,11 @@ class Background(QObject):
         on_done: Callable[[Any], object] | None = None,
         on_failed: Callable[[Exception], object] | None = None,
     ) -> None:
-        """Call ``function`` on the thread, then ``on_done(result)``, or ``on_failed(UserError or OSError)``, here."""
+        """Call ``function`` on the thread, then ``on_done(result)``, or ``on_failed(problem)``, here.
+
+        A problem that is no UserError or OSError is a defect: its traceback is logged, and where nobody takes it, it is
+        raised here, where the window's hook tells the user.
+        """
         if not self._closed:
             self._pool.start(_Call(function, on_done, on_failed, self._finished.emit))
 
@@ -67,6 +71,13 @@ class _Call(QRunnable):
                 _log.warning("%s", problem)
             else:
                 self._finished(partial(self._on_failed, problem))
+        except Exception as problem:  # noqa: BLE001 - nobody else sees what is raised on this thread
+            _log.exception("A defect on the background thread")
+            self._finished(partial(self._on_failed or _raise, problem))
         else:
             if self._on_done is not None:
                 self._finished(partial(self._on_done, result))
+
+
+def _raise(problem: Exception) -> None:
+    raise problem
