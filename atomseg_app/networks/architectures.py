@@ -13,7 +13,10 @@ from atomseg_app.errors import UserError
 
 ARCHITECTURES = {
     "atomseg-columns": "atomseg_app.networks.columns:ColumnNetwork",
+    "atomseg-wedge-artefacts": "atomseg_app.networks.wedge_artefacts:WedgeArtefacts",
+    "atomseg-gated-unet": "atomseg_app.networks.gated_unet:GatedUNet",
     "atomseg-wedge-cleanup": "atomseg_app.networks.wedge_joint:WedgeCleanup",
+    "atomseg-wedge-projections": "atomseg_app.networks.wedge_projections:WedgeProjections",
     "atomseg-wedge-residual": "atomseg_app.networks.wedge_residual:WedgeResidual",
     "atomseg-wedge-sinogram": "atomseg_app.networks.wedge_joint:WedgeSinogram",
     "atomsegnet-unet": "atomseg_app.networks.atomsegnet:SigmoidUNet",

@@ -32,6 +32,10 @@ LIMITS = (
     "Grey levels below 0 are taken as 0.",
     "Slices are filled one by one.",
 )
+_OUTPUTS = {
+    "slice": Output(name="slice", meaning="The slice as all views together would show it.", unit="grey level"),
+    "views": Output(name="views", meaning="The views without counting noise.", unit="grey level times voxels"),
+}
 _FIGURES = {"loss": "validation loss", "psnr_db": "PSNR (dB)", "ssim": "SSIM"}
 
 
@@ -151,7 +155,7 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
         task="wedge",
         architecture=_architecture(settings.preset),
         input=Input(normalisation="brightest-voxels"),
-        outputs=(Output(name="slice", meaning="The slice as all views together would show it.", unit="grey level"),),
+        outputs=(_OUTPUTS[METHODS[settings.preset].gives],),
         training=Training(
             preset=settings.preset, simulator_version=f"wedge {WEDGE_VERSION}",
             seeds=wedge_seeds(settings.seed, int(facts.get("processes", 1))), held_out=HELD_OUT,

@@ -19,12 +19,15 @@ class WedgeMethod:
     architecture: str
     options: dict[str, Any] = field(default_factory=dict)
     steps: int = 60_000
+    gives: Literal["slice", "views"] = "slice"
 
 
 METHODS = {
     "residual": WedgeMethod("Missing wedge, corrections that obey the views", "atomseg-wedge-residual"),
     "sinogram": WedgeMethod("Missing wedge, joint model: views filled in", "atomseg-wedge-sinogram"),
     "cleanup": WedgeMethod("Missing wedge, joint model: tomogram cleaned", "atomseg-wedge-cleanup"),
+    "artefacts": WedgeMethod("Missing wedge, artefacts found and subtracted", "atomseg-wedge-artefacts"),
+    "projections": WedgeMethod("Noise of projections taken out", "atomseg-wedge-projections", gives="views"),
 }
 """Presets by the name that the command line gives them."""
 
@@ -32,8 +35,10 @@ METHODS = {
 class TrainWedge(Parameters):
     """Parameters of training a wedge network. Neither steps nor minutes: those of the preset."""
 
-    preset: Literal["residual", "sinogram", "cleanup"] = parameter(
-        "residual", "Which method: corrections that obey the views, or one of the joint model's two networks."
+    preset: Literal["residual", "sinogram", "cleanup", "artefacts", "projections"] = parameter(
+        "residual",
+        "Which method: corrections that obey the views, one of the joint model's two networks, artefacts that are "
+        "subtracted, or noise reduction of projections.",
     )
     name: str = parameter("my-wedge", "Name of the model that comes out.", pattern=NAME_PATTERN)
     minutes: float | None = parameter(

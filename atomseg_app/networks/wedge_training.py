@@ -8,6 +8,7 @@ from torch import nn
 from atomseg_app.networks.adversarial import Adversaries
 from atomseg_app.networks.image_losses import decibels, similarity
 from atomseg_app.networks.wedge_joint import WedgeSinogram, grid_beam
+from atomseg_app.networks.wedge_projections import WedgeProjections
 from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.simulate.wedge import WedgeBatch, WedgeSimulator
@@ -30,9 +31,13 @@ def picture_loss(image: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor
 def wedge_loss(module: nn.Module, batch: WedgeBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """Loss of a network on a batch, its parts, and the slices that it gave.
 
-    A network of sinograms learns from these, too: the mean error of the views that it made.
+    A network of sinograms learns from these, too: the mean error of the views that it made. One that takes noise out of
+    projections learns from these alone, and gives them.
     """
     beam = ParallelBeam(batch.tilt_deg, batch.truth.shape[-1], batch.truth.device)
+    if isinstance(module, WedgeProjections):
+        image = module.denoise(batch.views, beam) / _top(batch)
+        return *picture_loss(image, truth_for(module, batch)), image
     if not isinstance(module, WedgeSinogram):
         image = module(batch.views, beam)
         return *picture_loss(image, batch.truth), image
@@ -42,6 +47,15 @@ def wedge_loss(module: nn.Module, batch: WedgeBatch) -> tuple[torch.Tensor, dict
     truth = grid_beam(module.angles, beam.size, beam.device).project(batch.truth)
     parts["views"] = (filled - truth).abs().mean() / truth.abs().mean().clamp(min=1e-6)
     return loss + parts["views"], parts, image
+
+
+def truth_for(module: nn.Module, batch: WedgeBatch) -> torch.Tensor:
+    """What the pictures of :func:`wedge_loss` should be: slices, or views without noise whose greatest value is 1."""
+    return batch.clean / _top(batch) if isinstance(module, WedgeProjections) else batch.truth
+
+
+def _top(batch: WedgeBatch) -> torch.Tensor:
+    return batch.clean.amax((1, 2), keepdim=True).clamp(min=1e-6)
 
 
 def wedge_seeds(seed: int, processes: int = 1) -> tuple[int, ...]:
@@ -83,7 +97,7 @@ class WedgeCourse:
         network = module.network if isinstance(module, Adversaries) else module
         loss, parts, image = wedge_loss(network, drawn)
         if isinstance(module, Adversaries):
-            parts["adversary"], parts["critic"] = module.losses(image, drawn.truth)
+            parts["adversary"], parts["critic"] = module.losses(image, truth_for(network, drawn))
             loss = loss + self._adversarial * parts["adversary"] + parts["critic"]
         each = torch.stack(list(parts.values())).detach().tolist()  # one transfer from the device
         return loss, dict(zip(parts, each, strict=True))
@@ -96,8 +110,9 @@ class WedgeCourse:
             self._report.check()
             loss, parts, image = wedge_loss(network, batch)
             figures = {"loss": float(loss), **{f"loss_{name}": float(part) for name, part in parts.items()}}
-            figures["psnr_db"] = float(decibels(image, batch.truth).mean())
-            figures["ssim"] = float(similarity(image, batch.truth).mean())
+            truth = truth_for(network, batch)
+            figures["psnr_db"] = float(decibels(image, truth).mean())
+            figures["ssim"] = float(similarity(image, truth).mean())
             for name, value in figures.items():
                 totals[name] = totals.get(name, 0.0) + value / len(self._validation)
         return totals

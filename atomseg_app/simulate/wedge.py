@@ -30,13 +30,14 @@ _SEEN = 0.98  # of the half width: objects end where a view might not see them
 class WedgeBatch:
     """Slices ``truth`` (slices, z, x) with a greatest value of 1, and what was measured of them.
 
-    ``views`` (slices, view, t) at the nominal ``tilt_deg`` (view,), in grey levels times voxels. ``noise`` (slices,)
-    is the rms of the counting noise in the same unit, ``shift_px`` (slices, view) how far each view lies from ideal,
-    ``names`` the families.
+    ``views`` (slices, view, t) at the nominal ``tilt_deg`` (view,), in grey levels times voxels, ``clean`` the same
+    without counting noise. ``noise`` (slices,) is its rms in the same unit, ``shift_px`` (slices, view) how far each
+    view lies from ideal, ``names`` the families.
     """
 
     truth: torch.Tensor
     views: torch.Tensor
+    clean: torch.Tensor
     tilt_deg: torch.Tensor
     noise: torch.Tensor
     shift_px: torch.Tensor
@@ -74,7 +75,8 @@ class WedgeSimulator:
             * _wide(draw.sometimes(count, 0.5, draw.uniform(count, *preset.gain)))[..., None]
         )
         views, noise = self._counted(exact)
-        return WedgeBatch(functional.avg_pool2d(fine[:, None], FINER)[:, 0], views * gain, tilts, noise, shift, names)
+        truth = functional.avg_pool2d(fine[:, None], FINER)[:, 0]
+        return WedgeBatch(truth, views * gain, exact * gain, tilts, noise, shift, names)
 
     def _counted(self, exact: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Views with counting noise, where a slice has it, and the noise's rms."""

@@ -11,12 +11,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from atomseg_app.networks.adversarial import Adversaries, relativistic
 from atomseg_app.networks.image_losses import decibels, similarity
 from atomseg_app.networks.rrdb import RRDBNet
+from atomseg_app.networks.wedge_artefacts import WedgeArtefacts
 from atomseg_app.networks.wedge_joint import WedgeCleanup, WedgeSinogram, grid_beam, moved_back, on_grid
 from atomseg_app.networks.wedge_model import new_network
+from atomseg_app.networks.wedge_projections import WedgeProjections
 from atomseg_app.networks.wedge_residual import Obedience, WedgeResidual
 from atomseg_app.networks.wedge_settings import METHODS
 from atomseg_app.rays.parallel_beam import ParallelBeam
-from atomseg_app.rays.reconstruct import sirt
+from atomseg_app.rays.reconstruct import fbp, sirt
 from atomseg_app.simulate.wedge import WedgeBatch, WedgeSimulator
 from atomseg_app.simulate.wedge_preset import WEDGE_TRAINING
 
@@ -31,6 +33,8 @@ SMALL = {
     "residual": WedgeResidual(stem=4, widths=(8, 8), start=10),
     "sinogram": WedgeSinogram(angles=60, features=16, growth=16, blocks=1),
     "cleanup": WedgeCleanup(stem=4, widths=(8, 8), depth=1),
+    "artefacts": WedgeArtefacts(features=16, dilations=(1, 2)),
+    "projections": WedgeProjections(stem=4, widths=(8, 8), start=10),
 }
 
 
@@ -147,6 +151,31 @@ def test_angles_beyond_90_degrees_are_the_mirrored_views() -> None:
     between, valid = on_grid(ParallelBeam(every, 32).project(truth), every, 60)
     assert float(valid.min()) == 1
     assert float((between - exact).norm() / exact.norm()) < 0.05
+
+
+def test_artefacts_are_subtracted_from_the_back_projection() -> None:
+    batch, beam = batch_of(LIMITED)
+    module = WedgeArtefacts(features=16, dilations=(1,)).eval()
+    with torch.no_grad():
+        plain = fbp(beam, batch.views)
+        torch.testing.assert_close(
+            module(batch.views, beam), (plain - module.artefacts(plain)).clamp(min=0), rtol=0, atol=1e-6
+        )
+        for parameter in module.last.parameters():
+            parameter.zero_()
+        torch.testing.assert_close(module(batch.views, beam), plain.clamp(min=0))
+
+
+def test_views_explained_by_all_views_together_have_less_noise() -> None:
+    """What the network that takes noise out of projections starts from, and what its views are compared with."""
+    batch, beam = batch_of(LIMITED, counted=1.0, dose=(100.0, 100.1), size_px=32)
+    quiet, _ = batch_of(LIMITED)
+    assert torch.equal(quiet.views, quiet.clean)
+    with torch.no_grad():
+        shown = WedgeProjections(stem=4, widths=(8, 8)).eval().denoise(batch.views, beam)
+    noisy, left = ((each - batch.clean).norm() for each in (batch.views, shown))
+    assert float(noisy) == pytest.approx(float(batch.noise.norm()) * (32 * len(LIMITED)) ** 0.5, rel=0.1)
+    assert float(left) < 0.7 * float(noisy)
 
 
 def test_losses_are_those_of_scikit_image() -> None:
