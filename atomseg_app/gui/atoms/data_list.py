@@ -6,69 +6,29 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QSlider,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
 from atomseg_app.data import TiltSeries, Volume
 from atomseg_app.gui.atoms.map_layers import layer_of
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
-from atomseg_app.gui.rows import TwoLineDelegate
+from atomseg_app.gui.entry_list import EntryList
 from atomseg_app.gui.theme import Theme
 
-_ID = Qt.ItemDataRole.UserRole
 _ICONS = {
     "image": "mdi6.image-outline", "image-series": "mdi6.filmstrip", "tilt-series": "mdi6.rotate-3d-variant",
     "volume": "mdi6.cube-outline",
 }  # fmt: skip
 
 
-class DataList(QWidget):
+class DataList(EntryList):
     """List of entries; the row chosen is the one shown."""
 
     def __init__(self, model: AtomsModel, theme: Theme) -> None:
-        super().__init__()
-        self._model = model
-        self._theme = theme
-        self.list = QListWidget()
-        self.list.setItemDelegate(TwoLineDelegate(self.list))
+        super().__init__(model, theme, "Open images", describe, _icon_of, [model.columns_changed])
         self.list.setObjectName("atoms.images")
-        self.list.setAccessibleName("Open images")
-        self.list.setUniformItemSizes(True)
-        self.list.setSpacing(1)
-        self.list.currentItemChanged.connect(self._on_chosen)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.list)
-        for signal in (model.entries_changed, model.current_changed, model.columns_changed):
-            signal.connect(self.refresh)
-
-    def refresh(self) -> None:
-        """Show the entries of the model."""
-        blocker = QSignalBlocker(self.list)
-        if [self.list.item(row).data(_ID) for row in range(self.list.count())] != list(self._model.entries):
-            self.list.clear()
-            for entry_id in self._model.entries:
-                item = QListWidgetItem()
-                item.setData(_ID, entry_id)
-                self.list.addItem(item)
-        for row, (entry_id, entry) in enumerate(self._model.entries.items()):
-            item = self.list.item(row)
-            item.setText(entry.title)
-            item.setData(TwoLineDelegate.SECOND_LINE, describe(entry))
-            item.setIcon(self._theme.icon(_ICONS.get(entry.data.kind, _ICONS["image"])))
-            item.setToolTip(f"{entry.data.source.path or entry.title}\n{describe(entry)}")
-            if entry_id == self._model.current_id:
-                self.list.setCurrentItem(item)
-        blocker.unblock()
-
-    def _on_chosen(self, item: QListWidgetItem | None) -> None:
-        if item is not None and item.data(_ID) != self._model.current_id:
-            self._model.show_entry(item.data(_ID))
 
 
 class FrameBar(QWidget):
@@ -135,3 +95,7 @@ def describe(entry: Entry) -> str:
     count = len(entry.columns)
     found = f" · {count} column{'' if count == 1 else 's'}" if count else ""
     return f"{frames}{width} × {height} px · {scale}{found}"
+
+
+def _icon_of(entry: Entry) -> str:
+    return _ICONS.get(entry.data.kind, _ICONS["image"])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from atomseg_app import __version__
 from atomseg_app.data import FLAG_EDITED, FLAG_NOT_CONVERGED, Array, Columns, Image, Step, column_table, joined
+from atomseg_app.gui import entry_edits
 from atomseg_app.gui.atoms.model import AtomsModel, Entry
 from atomseg_app.gui.undo import Command
 
@@ -26,7 +27,7 @@ _FITTED = (
 )  # fmt: skip
 
 
-class ChangeEntry(Command):
+class ChangeEntry(entry_edits.ChangeEntry[Entry]):
     """Puts another state in an entry's place. ``continues`` is the step that this one completes (the fit after a move).
 
     A result that comes while the user has gone on editing is a step of its own.
@@ -35,72 +36,19 @@ class ChangeEntry(Command):
     def __init__(
         self, model: AtomsModel, entry_id: int, text: str, after: Entry, continues: Command | None = None
     ) -> None:
-        self.text = text
-        self._model, self._entry_id = model, entry_id
-        self._before, self._after = model.entries[entry_id], after
+        super().__init__(model, entry_id, text, after, after.columns.table.nbytes)
         self._continues = continues
-        self.cost_bytes = after.columns.table.nbytes
 
-    def do(self) -> None:
-        """Show the new state."""
-        self._model.replace(self._entry_id, self._after)
-
-    def undo(self) -> None:
-        """Show the old state."""
-        self._model.replace(self._entry_id, self._before)
-
-    def merge(self, following: Command) -> bool:
-        """Take in what completes this step."""
-        if not isinstance(following, ChangeEntry) or following._continues is not self:
-            return False
-        self._after = following._after
-        return True
+    def _takes(self, following: Any) -> bool:
+        """What completes this step."""
+        return following._continues is self
 
 
-class OpenEntry(Command):
-    """Opens what was computed from an image beside it; undoing closes it."""
-
-    def __init__(self, model: AtomsModel, entry: Entry, text: str) -> None:
-        self.text = text
-        self._model, self._entry = model, entry
-        self._entry_id = -1
-        self._from = model.current_id
-        self.cost_bytes = entry.data.values.nbytes
-
-    def do(self) -> None:
-        """Show it, under the same id when redone."""
-        if self._entry_id < 0:
-            self._entry_id = self._model.add(self._entry)
-        else:
-            self._model.insert(self._entry_id, self._entry, len(self._model.entries))
-
-    def undo(self) -> None:
-        """Close it, in the state it has now, and show what was shown before."""
-        self._entry = self._model.entries[self._entry_id]
-        self._model.remove(self._entry_id)
-        if self._from in self._model.entries:
-            self._model.show_entry(self._from)
-
-
-class CloseEntry(Command):
+class CloseEntry(entry_edits.CloseEntry[Entry]):
     """Closes an image; undoing opens it again with its columns."""
 
-    text = "Close image"
-
     def __init__(self, model: AtomsModel, entry_id: int) -> None:
-        self._model, self._entry_id = model, entry_id
-        self._entry = model.entries[entry_id]
-        self._place = list(model.entries).index(entry_id)
-        self.cost_bytes = self._entry.columns.table.nbytes
-
-    def do(self) -> None:
-        """Close it, in the state it has now."""
-        self._entry = self._model.entries[self._entry_id]
-        self._model.remove(self._entry_id)
-
-    def undo(self) -> None:
-        """Open it again."""
-        self._model.insert(self._entry_id, self._entry, self._place)
+        super().__init__(model, entry_id, "Close image", model.entries[entry_id].columns.table.nbytes)
 
 
 def by_hand(columns: Columns, table: Array, what: str, count: int) -> Columns:

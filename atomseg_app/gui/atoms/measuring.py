@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
 from atomseg_app.atoms import defect_operations, physics_operations
 from atomseg_app.data import Columns, Data, ImageSeries, Source
 from atomseg_app.errors import UserError
-from atomseg_app.gui.atoms.edits import ChangeEntry, OpenEntry
+from atomseg_app.gui.atoms.edits import ChangeEntry
 from atomseg_app.gui.atoms.measured_edits import input_of, with_measured
 from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 from atomseg_app.gui.context import Context
+from atomseg_app.gui.entry_edits import OpenEntry
+from atomseg_app.gui.operation_jobs import OperationJobs
 from atomseg_app.jobs.job import Job
-from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.jobs.tasks import TaskResult
 from atomseg_app.operations import Operation, Parameters
 
 LATTICE_OPERATIONS = (
@@ -47,16 +48,14 @@ SHOWN = {
 """By operation; the rest can be chosen under *Show*."""
 
 
-class Measuring(QObject):
-    """Jobs that measure. ``changed`` when one begins or ends, ``measured(name, result)`` once a result is in place."""
+class Measuring(OperationJobs):
+    """Jobs that measure. ``measured(name, result)`` comes once a result is in place."""
 
-    changed = Signal()
     measured = Signal(str, object)
 
     def __init__(self, context: Context, model: AtomsModel) -> None:
-        super().__init__()
-        self._context, self._model = context, model
-        self.jobs: dict[str, Job] = {}
+        super().__init__(context)
+        self._model = model
 
     def why_not(self, operation: Operation) -> str:
         """Why an operation cannot be run now, or nothing."""
@@ -79,30 +78,14 @@ class Measuring(QObject):
         columns = input_of(entry, frame)
         inputs: tuple[Data, ...] = tuple(image if kind == "image" else columns for kind in operation.inputs)
 
-        def finished(result: TaskResult) -> None:
-            self._ended(operation)
+        def done(result: TaskResult) -> None:
             item = result.items[0]
             if isinstance(item, Columns):
                 self._take_columns(operation, entry_id, frame, columns, item)
             elif isinstance(item, ImageSeries):
                 self._take_maps(operation, item)
 
-        def failed(job: Job) -> None:
-            self._ended(operation)
-            if job.state == "failed":
-                self._context.notify.error(f"{operation.title}: failed", UserError(job.error), job.report_text())
-
-        arguments: dict[str, Any] = {"operation": operation.name, "parameters": parameters.model_dump(mode="json")}
-        title = f"{operation.title} in {entry.title}"
-        job = self._context.jobs.submit(Task("operation", arguments, inputs), title, finished, failed)
-        self.jobs[operation.name] = job
-        self.changed.emit()
-        return job
-
-    def cancel(self, operation: Operation) -> None:
-        """Stop an operation; what was measured before stays."""
-        if operation.name in self.jobs:
-            self._context.jobs.cancel(self.jobs[operation.name].id)
+        return self.submit(operation, parameters, inputs, f"{operation.title} in {entry.title}", done)
 
     def _take_columns(
         self, operation: Operation, entry_id: int, frame: int, asked: Columns, result: Columns
@@ -125,10 +108,6 @@ class Measuring(QObject):
         source = Source(dataset=f"{operation.title} of {maps.source.name}")
         self._context.undo.push(OpenEntry(self._model, new_entry(replace(maps, source=source)), operation.title))
         self.measured.emit(operation.name, maps)
-
-    def _ended(self, operation: Operation) -> None:
-        self.jobs.pop(operation.name, None)
-        self.changed.emit()
 
 
 def _same_places(asked: Columns, now: Columns) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
 from atomseg_app.data import Columns, Image, ImageSeries, TiltSeries, Volume, column_table
+from atomseg_app.gui.entries import EntryModel
 
 Picture = Image | ImageSeries | TiltSeries | Volume
 Ids = npt.NDArray[np.int64]
@@ -53,14 +54,12 @@ def new_entry(data: Picture) -> Entry:
     return Entry(data, columns)
 
 
-class AtomsModel(QObject):
-    """Entries by id, in the order of opening. Signals tell what to draw again; nothing here draws.
+class AtomsModel(EntryModel[Entry]):
+    """Images that are open, the frame of each that is shown, and what is selected.
 
     ``columns_changed`` and ``calibration_changed`` speak of the current entry.
     """
 
-    entries_changed = Signal()
-    current_changed = Signal()
     frame_changed = Signal()
     columns_changed = Signal()
     calibration_changed = Signal()
@@ -68,20 +67,12 @@ class AtomsModel(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.entries: dict[int, Entry] = {}
-        self.current_id = -1
         self.frames: dict[int, int] = {}
         self.selection: Ids = np.empty(0, np.int64)
         self.region_px: tuple[int, int, int, int] | None = None
-        self._next_id = 1
         self._shown: tuple[Entry, int, Columns] | None = None
 
     # -- asking
-
-    @property
-    def entry(self) -> Entry | None:
-        """The entry that is shown."""
-        return self.entries.get(self.current_id)
 
     @property
     def frame(self) -> int:
@@ -116,41 +107,6 @@ class AtomsModel(QObject):
 
     # -- telling
 
-    def add(self, entry: Entry) -> int:
-        """Open an entry and show it; returns its id."""
-        entry_id = self._next_id
-        self._next_id += 1
-        self.entries[entry_id] = entry
-        self.entries_changed.emit()
-        self.show_entry(entry_id)
-        return entry_id
-
-    def insert(self, entry_id: int, entry: Entry, place: int) -> None:
-        """Open an entry again that was closed, where it was in the list, and show it."""
-        ids = list(self.entries)
-        ids.insert(place, entry_id)
-        self.entries = {i: entry if i == entry_id else self.entries[i] for i in ids}
-        self.entries_changed.emit()
-        self.show_entry(entry_id)
-
-    def remove(self, entry_id: int) -> None:
-        """Close an entry; its neighbour in the list is shown."""
-        ids = list(self.entries)
-        place = ids.index(entry_id)
-        del self.entries[entry_id]
-        self.frames.pop(entry_id, None)
-        self.entries_changed.emit()
-        if entry_id == self.current_id:
-            rest = list(self.entries)
-            self.show_entry(rest[min(place, len(rest) - 1)] if rest else -1)
-
-    def clear(self) -> None:
-        """Close everything."""
-        self.entries.clear()
-        self.frames.clear()
-        self.entries_changed.emit()
-        self.show_entry(-1)
-
     def show_entry(self, entry_id: int, frame: int | None = None) -> None:
         """Show another entry, or none (-1)."""
         if frame is not None:
@@ -169,20 +125,6 @@ class AtomsModel(QObject):
             self.frame_changed.emit()
             self.selection_changed.emit()
 
-    def replace(self, entry_id: int, entry: Entry) -> None:
-        """Put another state in an entry's place; an entry that was closed meanwhile stays closed."""
-        old = self.entries.get(entry_id)
-        if old is None:
-            return
-        self.entries[entry_id] = entry
-        if entry_id != self.current_id:
-            self.entries_changed.emit()
-            return
-        if old.data is not entry.data:
-            self.calibration_changed.emit()
-        self.columns_changed.emit()
-        self.select(self.selection)
-
     def select(self, ids: Iterable[int] | Ids) -> None:
         """Select columns of the current frame by id; ids that are not there are left out."""
         columns = self.columns()
@@ -196,3 +138,15 @@ class AtomsModel(QObject):
         """Search a part of the image only; drawn, but no undo step."""
         self.region_px = region_px
         self.selection_changed.emit()
+
+    def _forget(self, entry_id: int) -> None:
+        self.frames.pop(entry_id, None)
+
+    def _replaced(self, entry_id: int, old: Entry, new: Entry) -> None:
+        if entry_id != self.current_id:
+            self.entries_changed.emit()
+            return
+        if old.data is not new.data:
+            self.calibration_changed.emit()
+        self.columns_changed.emit()
+        self.select(self.selection)

@@ -13,7 +13,7 @@ from atomseg_app.gui.actions import Action
 from atomseg_app.gui.atoms.export import EXPORT_FOLDER, FIGURE_DPI
 from atomseg_app.gui.atoms.measuring import INTENSITY_OPERATIONS, LATTICE_OPERATIONS, SHOWN, Measuring
 from atomseg_app.gui.atoms.model import AtomsModel
-from atomseg_app.gui.atoms.operations_panel import OperationsPanel, action_of
+from atomseg_app.gui.atoms.operations_panel import OperationsPanel
 from atomseg_app.gui.atoms.overlay import Overlay
 from atomseg_app.gui.atoms.plot_panel import PlotPanel
 from atomseg_app.gui.atoms.show_panel import ShowPanel
@@ -144,7 +144,7 @@ class Physics(QObject):
 
     def _action(self, operation: Operation, section: str) -> Action:
         return Action(
-            action_of(operation), operation.title, partial(self.run, operation), operation.description, "Measure",
+            f"atoms.{operation.name}", operation.title, partial(self.run, operation), operation.description, "Measure",
             _SHORTCUTS.get(operation.name, ""), _ICONS.get(operation.name, ""),
             partial(self.measuring.why_not, operation), section=section,
         )  # fmt: skip

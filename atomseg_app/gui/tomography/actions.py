@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from atomseg_app.gui.actions import Action
+from atomseg_app.gui.run_panel import run_action
 from atomseg_app.gui.tomography.model import angles_known
-from atomseg_app.gui.tomography.run_panel import run_action
+from atomseg_app.gui.tomography.run_panel import WORKSPACE
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT, operations_of
 from atomseg_app.operations import Operation
 
@@ -65,8 +66,9 @@ def _runs(tab: TomographyTab) -> list[Action]:
         for index, operation in enumerate(operations_of(step)):
             shortcut = shortcuts.get(step, "") if index == 0 else ""
             found.append(run_action(
-                operation, partial(tab.run, step, operation), partial(_cannot_run, tab, operation), icon=_ICONS[step],
-                shortcut=shortcut, section=step, toolbar=index == 0 and step == RECONSTRUCT,
+                WORKSPACE, operation, partial(tab.run, step, operation), partial(_cannot_run, tab, operation),
+                menu=_MENU, icon=_ICONS[step], shortcut=shortcut, section=step,
+                toolbar=index == 0 and step == RECONSTRUCT,
             ))  # fmt: skip
     return found
 

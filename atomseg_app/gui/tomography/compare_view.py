@@ -17,8 +17,8 @@ from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.image_view import Readout
 from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.tomography.model import Entry, TomoModel
-from atomseg_app.gui.tomography.slice_pane import PLANES, XY, SlicePane
 from atomseg_app.gui.value_text import value_text
+from atomseg_app.gui.volumes.slice_pane import PLANES, XY, SlicePane
 
 
 class DifferencePane(SlicePane):

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
 from atomseg_app.data import Array, Data, Image, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui.context import Context
-from atomseg_app.gui.tomography.edits import ChangeEntry, OpenEntry
+from atomseg_app.gui.entry_edits import OpenEntry
+from atomseg_app.gui.operation_jobs import OperationJobs
+from atomseg_app.gui.tomography.edits import ChangeEntry
 from atomseg_app.gui.tomography.model import Curve, Entry, TomoModel, with_data
 from atomseg_app.jobs.job import Job
-from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.jobs.tasks import TaskResult
 from atomseg_app.operations import Operation, Parameters
 
 STEPS = "alignment_steps"
 """Metadata of a series that was aligned: what each step found, and the R-factor before and after it."""
 
 
-class Computing(QObject):
-    """Jobs of the tab, one an operation at a time. ``changed`` when one begins or ends; ``previewed(name, array)``.
+class Computing(OperationJobs):
+    """Jobs of the tab. ``finished(operation, entry id, result)`` comes after the result is in place."""
 
-    ``finished(operation, entry id, result)`` comes after the result is in place.
-    """
-
-    changed = Signal()
-    previewed = Signal(str, str, object)
     finished = Signal(str, int, object)
 
     def __init__(self, context: Context, model: TomoModel) -> None:
-        super().__init__()
-        self._context, self._model = context, model
-        self.jobs: dict[str, Job] = {}
+        super().__init__(context)
+        self._model = model
         self.curves: dict[str, dict[str, Curve]] = {}
 
     def run(self, operation: Operation, parameters: Parameters, inputs: tuple[Data, ...] | None = None) -> Job:
@@ -43,67 +39,22 @@ class Computing(QObject):
         entry, entry_id = self._model.entry, self._model.current_id
         if entry is None:
             raise UserError("Nothing is open; open a tilt series first.")
-        if operation.name in self.jobs:
-            raise UserError(f"{operation.title} is running; wait for it, or cancel it.")
         given: tuple[Data, ...] = inputs if inputs is not None else (entry.data,)
-        self.curves[operation.name] = {}
 
         def done(result: TaskResult) -> None:
-            self._ended(operation.name)
-            self._take(operation, entry_id, entry, result, job)
+            self._take(operation, entry_id, entry, result)
 
-        def failed(stopped: Job) -> None:
-            self._ended(operation.name)
-            if stopped.state == "failed":
-                title = f"{operation.title} failed"
-                self._context.notify.error(title, UserError(stopped.error), stopped.report_text())
-
-        def preview(name: str, array: Array) -> None:
-            if array.ndim == 1:
-                self.curves[operation.name][name] = np.asarray(array, float)
-            self.previewed.emit(operation.name, name, array)
-
-        values = parameters.model_dump(mode="json")
-        task = Task("operation", {"operation": operation.name, "parameters": values}, given)
-        job = self._context.jobs.submit(task, f"{operation.title}: {entry.title}", done, failed, preview)
-        self.jobs[operation.name] = job
-        self.changed.emit()
+        job = self.submit(operation, parameters, given, f"{operation.title}: {entry.title}", done)
+        self.curves[operation.name] = {}
         return job
 
-    def task(
-        self, task: Task, title: str, done: Callable[[TaskResult], object], on_end: Callable[[], object] | None = None
-    ) -> Job:  # fmt: skip
-        """Run another task (saving, meshing) and tell of its failure."""
-
-        def finished(result: TaskResult) -> None:
-            done(result)
-            if on_end is not None:
-                on_end()
-
-        def failed(stopped: Job) -> None:
-            if on_end is not None:
-                on_end()
-            if stopped.state == "failed":
-                self._context.notify.error(f"{title}: failed", UserError(stopped.error), stopped.report_text())
-
-        return self._context.jobs.submit(task, title, finished, failed)
-
-    def cancel(self, operation: str) -> None:
-        """Stop an operation; what was there before stays."""
-        job = self.jobs.get(operation)
-        if job is not None:
-            self._context.jobs.cancel(job.id)
-
-    def stop(self, operation: str) -> None:
-        """Ask an iteration to end with what it has."""
-        job = self.jobs.get(operation)
-        if job is not None:
-            self._context.jobs.stop(job.id)
-            self.changed.emit()
+    def _keep_preview(self, operation: str, name: str, array: Array) -> None:
+        if array.ndim == 1:
+            self.curves[operation][name] = np.asarray(array, float)
 
     # -- results
 
-    def _take(self, operation: Operation, entry_id: int, before: Entry, result: TaskResult, job: Job) -> None:
+    def _take(self, operation: Operation, entry_id: int, before: Entry, result: TaskResult) -> None:
         item = result.items[0] if result.items else None
         if isinstance(item, Volume):
             self._open_volume(operation, entry_id, before, item)
@@ -136,10 +87,6 @@ class Computing(QObject):
             data = aligned_as(now.data, before.data, series)
         after = with_data(now, data)
         self._context.undo.push(ChangeEntry(self._model, entry_id, operation.title, after))
-
-    def _ended(self, operation: str) -> None:
-        self.jobs.pop(operation, None)
-        self.changed.emit()
 
 
 def aligned_as(now: TiltSeries, before: TiltSeries, result: TiltSeries) -> TiltSeries:

@@ -4,70 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import TiltSeries
 from atomseg_app.errors import UserError
+from atomseg_app.gui import entry_edits
 from atomseg_app.gui.tomography.model import Entry, TomoModel, alignment_of
 from atomseg_app.gui.undo import Command
 
 _STEP_BYTES = 4096
 
 
-class ChangeEntry(Command):
+class ChangeEntry(entry_edits.ChangeEntry[Entry]):
     """Puts another state in an entry's place. Steps with the same ``drag`` are one: a drag, or keys held down."""
 
     def __init__(self, model: TomoModel, entry_id: int, text: str, after: Entry, drag: object = None) -> None:
-        self.text = text
-        self._model, self._entry_id, self._drag = model, entry_id, drag
-        self._before, self._after = model.entries[entry_id], after
-        same = after.data.values is self._before.data.values
-        self.cost_bytes = _STEP_BYTES if same else self._before.data.values.nbytes
+        before = model.entries[entry_id].data.values
+        cost_bytes = _STEP_BYTES if after.data.values is before else before.nbytes
+        super().__init__(model, entry_id, text, after, cost_bytes)
+        self._drag = drag
 
-    def do(self) -> None:
-        """Show the new state."""
-        self._model.replace(self._entry_id, self._after)
-
-    def undo(self) -> None:
-        """Show the old state."""
-        self._model.replace(self._entry_id, self._before)
-
-    def merge(self, following: Command) -> bool:
-        """Take in the next move of the same drag."""
-        if not isinstance(following, ChangeEntry) or self._drag is None or following._drag != self._drag:
-            return False
-        if following._entry_id != self._entry_id:
-            return False
-        self._after = following._after
-        return True
-
-
-class OpenEntry(Command):
-    """Opens what was computed; undoing closes it."""
-
-    def __init__(self, model: TomoModel, entry: Entry, text: str) -> None:
-        self.text = text
-        self._model, self._entry = model, entry
-        self._entry_id = -1
-        self._from = model.current_id
-        self.cost_bytes = entry.data.values.nbytes
-
-    def do(self) -> None:
-        """Show it, under the same id when redone."""
-        if self._entry_id < 0:
-            self._entry_id = self._model.add(self._entry)
-        else:
-            self._model.insert(self._entry_id, self._entry, len(self._model.entries))
-
-    def undo(self) -> None:
-        """Close it, in the state it has now, and show what was shown before."""
-        self._entry = self._model.entries[self._entry_id]
-        self._model.remove(self._entry_id)
-        if self._from in self._model.entries:
-            self._model.show_entry(self._from)
+    def _takes(self, following: Any) -> bool:
+        """The next move of the same drag."""
+        return self._drag is not None and following._drag == self._drag
 
 
 class CompareViews(Command):
@@ -95,26 +57,6 @@ class CompareViews(Command):
         self._residual = self._model.entries[self._residual_id]
         self._model.remove(self._residual_id)
         self._model.replace(self._entry_id, self._before)
-
-
-class CloseEntry(Command):
-    """Closes a series or volume; undoing opens it again."""
-
-    def __init__(self, model: TomoModel, entry_id: int) -> None:
-        self._model, self._entry_id = model, entry_id
-        self._entry = model.entries[entry_id]
-        self._place = list(model.entries).index(entry_id)
-        self.text = f"Close {self._entry.title}"
-        self.cost_bytes = self._entry.data.values.nbytes
-
-    def do(self) -> None:
-        """Close it, in the state it has now."""
-        self._entry = self._model.entries[self._entry_id]
-        self._model.remove(self._entry_id)
-
-    def undo(self) -> None:
-        """Open it again."""
-        self._model.insert(self._entry_id, self._entry, self._place)
 
 
 def with_angles(series: TiltSeries, angles: Mapping[int, float]) -> TiltSeries:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QObject, Signal
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import Image, ImageSeries, TiltSeries, Volume
+from atomseg_app.gui.volumes.model import VolumeModel
 from atomseg_app.io.patterns import is_pattern
 
 Curve = npt.NDArray[np.float64]
-Zyx = tuple[int, int, int]
 
 
 R_BY_VIEW, TILTS = "R-factor of each view", "tilt of each view"
@@ -66,43 +65,24 @@ def alignment_of(series: TiltSeries) -> Alignment:
     return series.alignment or Alignment.none(len(series.values))
 
 
-class TomoModel(QObject):
-    """Entries by id, in the order of opening. Signals tell what to draw again; nothing here draws.
+class TomoModel(VolumeModel[Entry]):
+    """Series and volumes that are open.
 
     ``changed`` speaks of the current entry's data (angles, alignment, calibration), ``place_changed`` of where the
     user looks: view, sinogram row, cross-hair.
     """
 
-    entries_changed = Signal()
-    current_changed = Signal()
-    changed = Signal()
-    place_changed = Signal()
-
     def __init__(self) -> None:
         super().__init__()
-        self.entries: dict[int, Entry] = {}
-        self.current_id = -1
         self.views: dict[int, int] = {}
         self.rows: dict[int, int] = {}
-        self.places: dict[int, Zyx] = {}
-        self._next_id = 1
 
     # -- asking
-
-    @property
-    def entry(self) -> Entry | None:
-        """The entry that is shown."""
-        return self.entries.get(self.current_id)
 
     def series(self) -> TiltSeries | None:
         """The series that is shown, if one is."""
         entry = self.entry
         return entry.data if entry is not None and isinstance(entry.data, TiltSeries) else None
-
-    def volume(self) -> Volume | None:
-        """The volume that is shown, if one is."""
-        entry = self.entry
-        return entry.data if entry is not None and isinstance(entry.data, Volume) else None
 
     def origin(self) -> int | None:
         """Id of the series that was reconstructed to the volume that is shown, while that series is open."""
@@ -132,79 +112,18 @@ class TomoModel(QObject):
         series = self.series()
         return 0 if series is None else self.rows.setdefault(self.current_id, rows_of(series) // 2)
 
-    @property
-    def place(self) -> Zyx:
-        """Where the cross-hair is in the volume (z, y, x); at first in the middle."""
-        volume = self.volume()
-        if volume is None:
-            return 0, 0, 0
-        z, y, x = (size // 2 for size in volume.shape)
-        return self.places.setdefault(self.current_id, (z, y, x))
-
     def image(self) -> Image | None:
         """The view that is shown."""
         series = self.series()
         return None if series is None or not len(series.values) else series.frame(self.view)
 
-    def volumes(self) -> dict[int, Entry]:
-        """Entries that are volumes."""
-        return {i: entry for i, entry in self.entries.items() if isinstance(entry.data, Volume)}
-
     # -- telling
-
-    def add(self, entry: Entry, *, show: bool = True) -> int:
-        """Open an entry and show it; returns its id."""
-        entry_id = self._next_id
-        self._next_id += 1
-        self.entries[entry_id] = entry
-        self.entries_changed.emit()
-        if show:
-            self.show_entry(entry_id)
-        return entry_id
-
-    def insert(self, entry_id: int, entry: Entry, place: int) -> None:
-        """Open an entry again that was closed, where it was in the list, and show it."""
-        ids = list(self.entries)
-        ids.insert(place, entry_id)
-        self.entries = {i: entry if i == entry_id else self.entries[i] for i in ids}
-        self.entries_changed.emit()
-        self.show_entry(entry_id)
-
-    def remove(self, entry_id: int) -> None:
-        """Close an entry; its neighbour in the list is shown."""
-        ids = list(self.entries)
-        place = ids.index(entry_id)
-        del self.entries[entry_id]
-        self.entries_changed.emit()
-        if entry_id == self.current_id:
-            rest = list(self.entries)
-            self.show_entry(rest[min(place, len(rest) - 1)] if rest else -1)
 
     def clear(self) -> None:
         """Close everything."""
-        for known in (self.entries, self.views, self.rows, self.places):
-            known.clear()
-        self.entries_changed.emit()
-        self.show_entry(-1)
-
-    def show_entry(self, entry_id: int) -> None:
-        """Show another entry, or none (-1)."""
-        self.current_id = entry_id
-        self.current_changed.emit()
-
-    def replace(self, entry_id: int, entry: Entry) -> None:
-        """Put another state in an entry's place; an entry that was closed meanwhile stays closed."""
-        if entry_id not in self.entries:
-            return
-        old, self.entries[entry_id] = self.entries[entry_id], entry
-        if old.data.shape != entry.data.shape:
-            self._keep_places(entry_id, entry)
-        self.entries_changed.emit()
-        if entry_id == self.current_id:
-            if old.data.values is entry.data.values:
-                self.changed.emit()
-            else:
-                self.current_changed.emit()
+        self.views.clear()
+        self.rows.clear()
+        super().clear()
 
     def show_view(self, view: int) -> None:
         """Look at another view of the series that is shown."""
@@ -220,15 +139,15 @@ class TomoModel(QObject):
             self.rows[self.current_id] = row
             self.place_changed.emit()
 
-    def show_place(self, place: tuple[float, float, float]) -> None:
-        """Put the cross-hair at the voxel nearest to (z, y, x) of the volume that is shown."""
-        volume = self.volume()
-        if volume is None:
-            return
-        z, y, x = (min(max(round(p), 0), size - 1) for p, size in zip(place, volume.shape, strict=True))
-        if (z, y, x) != self.place:
-            self.places[self.current_id] = (z, y, x)
-            self.place_changed.emit()
+    def _replaced(self, entry_id: int, old: Entry, new: Entry) -> None:
+        if old.data.shape != new.data.shape:
+            self._keep_places(entry_id, new)
+        self.entries_changed.emit()
+        if entry_id == self.current_id:
+            if old.data.values is new.data.values:
+                self.changed.emit()
+            else:
+                self.current_changed.emit()
 
     def _keep_places(self, entry_id: int, entry: Entry) -> None:
         """Cropped or binned: what pointed outside points to the middle again."""

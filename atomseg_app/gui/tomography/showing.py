@@ -16,9 +16,9 @@ from atomseg_app.errors import UserError
 from atomseg_app.gui import figure_export
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
-from atomseg_app.gui.tomography import pictures
-from atomseg_app.gui.tomography.movie_dialog import MovieDialog, Scenario
-from atomseg_app.gui.tomography.slice_pane import AXES, PLANES
+from atomseg_app.gui.volumes import pictures
+from atomseg_app.gui.volumes.movie_dialog import MovieDialog, Scenario
+from atomseg_app.gui.volumes.slice_pane import AXES, PLANES
 
 if TYPE_CHECKING:
     from atomseg_app.gui.tomography.tab import TomographyTab

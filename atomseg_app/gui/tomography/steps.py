@@ -13,9 +13,9 @@ from atomseg_app.gui.tomography.model import TomoModel
 from atomseg_app.gui.tomography.prepare_panel import PreparePanel
 from atomseg_app.gui.tomography.quality_panel import QualityPanel
 from atomseg_app.gui.tomography.reconstruct_panel import ReconstructPanel
-from atomseg_app.gui.tomography.show3d_panel import Show3DPanel
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT, operations_of
-from atomseg_app.gui.tomography.volume3d import Volume3D
+from atomseg_app.gui.volumes.show3d_panel import Show3DPanel
+from atomseg_app.gui.volumes.volume3d import Volume3D
 
 
 class Steps(StepColumn):

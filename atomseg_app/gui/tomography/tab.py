@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from atomseg_app import places
 from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
+from atomseg_app.gui import entry_edits
 from atomseg_app.gui.canvas import Tool
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast_bar import ContrastBar
@@ -33,11 +34,11 @@ from atomseg_app.gui.tomography.saving import Saver
 from atomseg_app.gui.tomography.series_editing import SeriesEditing
 from atomseg_app.gui.tomography.series_page import SeriesPage
 from atomseg_app.gui.tomography.showing import Showing
-from atomseg_app.gui.tomography.slices_view import SlicesView
 from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT
 from atomseg_app.gui.tomography.steps import Steps
-from atomseg_app.gui.tomography.volume3d import Volume3D
 from atomseg_app.gui.tool_strip import tool_strip
+from atomseg_app.gui.volumes.slices_view import SlicesView
+from atomseg_app.gui.volumes.volume3d import Volume3D
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Operation
 
@@ -217,7 +218,7 @@ class TomographyTab(Tab):
     def close_current(self) -> None:
         """Close what is shown."""
         if self.model.entry is not None:
-            self.context.undo.push(edits.CloseEntry(self.model, self.model.current_id))
+            self.context.undo.push(entry_edits.CloseEntry(self.model, self.model.current_id))
 
     def why_no_comparison(self) -> str:
         """Why no other volume can be compared with this one."""

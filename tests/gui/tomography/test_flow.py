@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 from atomseg_app.data import ImageSeries, Source, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui.tomography.model import R_BY_VIEW, Entry
-from atomseg_app.gui.tomography.slice_pane import XY
+from atomseg_app.gui.volumes.slice_pane import XY
 from atomseg_app.io import files
 from tests.gui.driving import drop
 from tests.gui.tomography.conftest import ANGLES, BODIES, SIDE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atomseg_app.data import Columns, column_table
-from atomseg_app.gui.tomography.edits import CloseEntry
+from atomseg_app.gui.entry_edits import CloseEntry
 from atomseg_app.gui.tomography.model import Entry
 from atomseg_app.jobs.tasks import Task
 from tests.gui.driving import OPEN_MS

@@ -13,12 +13,12 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from atomseg_app.data import Source, Volume
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.theme import Theme
-from atomseg_app.gui.tomography import slice_pane
-from atomseg_app.gui.tomography.gl_check import GlFacts, gl_facts
 from atomseg_app.gui.tomography.model import Entry, TomoModel
-from atomseg_app.gui.tomography.slices_view import SlicesView
-from atomseg_app.gui.tomography.transfer_editor import DEFAULT, TransferEditor, opacity_at
-from atomseg_app.gui.tomography.volume3d import Look, Volume3D, shrunk, step_for, with_clip
+from atomseg_app.gui.volumes import slice_pane
+from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
+from atomseg_app.gui.volumes.slices_view import SlicesView
+from atomseg_app.gui.volumes.transfer_editor import DEFAULT, TransferEditor, opacity_at
+from atomseg_app.gui.volumes.volume3d import Look, Volume3D, shrunk, step_for, with_clip
 from tests.gui.tomography.driving import JOB_MS, LEFT, drag, idle, place, wheel
 
 
@@ -107,7 +107,7 @@ def test_a_slice_goes_to_the_other_tab(sliced, volume):
 def test_large_volumes_are_cut_in_the_background(tab, volume, qtbot, monkeypatch):
     """Of a file on a disk a slice across can take seconds: the window goes on."""
     monkeypatch.setattr(slice_pane, "AT_ONCE_BYTES", 100)
-    monkeypatch.setattr("atomseg_app.gui.tomography.slices_view.AT_ONCE_BYTES", 100)
+    monkeypatch.setattr("atomseg_app.gui.volumes.slices_view.AT_ONCE_BYTES", 100)
     tab.window().show_item(volume)
     for x in range(10, 20):
         tab.model.show_place((3, 4, x))

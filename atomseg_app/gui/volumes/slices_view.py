@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,9 @@ from atomseg_app.gui.contrast_bar import ContrastBar
 from atomseg_app.gui.image_view import Readout
 from atomseg_app.gui.scale_bar import length_text
 from atomseg_app.gui.theme import Theme
-from atomseg_app.gui.tomography.model import TomoModel
-from atomseg_app.gui.tomography.slice_pane import AT_ONCE_BYTES, AXES, PLANES, XY, XZ, YZ, SlicePane
 from atomseg_app.gui.value_text import value_text
+from atomseg_app.gui.volumes.model import VolumeModel, Zyx
+from atomseg_app.gui.volumes.slice_pane import AT_ONCE_BYTES, AXES, PLANES, XY, XZ, YZ, SlicePane
 
 _SAMPLES = 1 << 19
 _NOTHING = 1e-4  # of the range of values: a limit this small is zero
@@ -38,15 +40,15 @@ def sample_of(values: Array) -> npt.NDArray[np.float32]:
 
 class SlicesView(QWidget):
     """Shows the volume of the model. ``contrast_changed`` carries the new :class:`Contrast`, ``widened`` the part
-    (XY, XZ, YZ, 3D) that has all the room, empty where all share it.
+    (XY, XZ, YZ, 3D) that has all the room, empty where all share it. ``describe`` names what else is at a voxel.
     """
 
     contrast_changed = Signal(object)
     widened = Signal(str)
 
-    def __init__(self, model: TomoModel, theme: Theme, fourth: QWidget) -> None:
+    def __init__(self, model: VolumeModel[Any], theme: Theme, fourth: QWidget) -> None:
         super().__init__()
-        self.setObjectName("tomography.slices")
+        self.setObjectName("volumes.slices")
         self._model, self._theme = model, theme
         self.panes = {plane.name: SlicePane(plane) for plane in PLANES}
         self.contrast_bar = ContrastBar()
@@ -54,6 +56,7 @@ class SlicesView(QWidget):
         self.readout = Readout("Position and value under the cursor")
         self.fourth = fourth
         self.wide = ""
+        self.describe: Callable[[Zyx], str] | None = None
         self._volume: Volume | None = None
         self._background = Background()
         self._linking = False
@@ -212,6 +215,9 @@ class SlicesView(QWidget):
             )  # fmt: skip
         value = pane.value_at(pointer.y_px, pointer.x_px)
         parts.append("outside the volume" if value is None else f"value {value_text(value)}")
+        if value is not None and self.describe is not None:
+            z, y, x = (round(p) for p in place)
+            parts.append(self.describe((z, y, x)))
         self.readout.setText("   ·   ".join(parts))
 
     def _on_theme(self) -> None:

@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from atomseg_app.gui.tomography.transfer_editor import DEFAULT, TransferEditor
-from atomseg_app.gui.tomography.volume3d import Volume3D, with_clip
 from atomseg_app.gui.value_text import value_text
+from atomseg_app.gui.volumes.transfer_editor import DEFAULT, TransferEditor
+from atomseg_app.gui.volumes.volume3d import Volume3D, with_clip
 
 MODES = {"mip": "Maximum along the view", "translucent": "Translucent", "surface": "Surface"}
 _STEPS = 200

@@ -45,7 +45,7 @@ PLANES = (XY, XZ, YZ)
 AXES = "zyx"
 
 
-class _CrossTool(Tool):
+class CrossTool(Tool):
     """Click or drag: the cross-hair follows, and with it the other slices."""
 
     title = "Cross-hair"
@@ -72,7 +72,7 @@ class SlicePane(Canvas):
     def __init__(self, plane: Plane) -> None:
         super().__init__()
         self.plane = plane
-        self.setObjectName(f"tomography.slice.{plane.name.lower()}")
+        self.setObjectName(f"volumes.slice.{plane.name.lower()}")
         self.setAccessibleName(f"{plane.name} slice")
         self.setAccessibleDescription("Page Up and Page Down show other slices; arrow keys pan, plus and minus zoom.")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
@@ -89,7 +89,7 @@ class SlicePane(Canvas):
         self._wanted: int | None = None
         self._reading = False
         self._background = Background()
-        self.set_tool(_CrossTool(self))
+        self.set_tool(CrossTool(self))
 
     def show_volume(self, volume: Volume | None, *, keep_view: bool = False) -> None:
         """Show another volume, or none."""
@@ -137,8 +137,11 @@ class SlicePane(Canvas):
             super().keyPressEvent(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Give this slice all the room, or share it again."""
-        self.widened.emit()
+        """Give this slice all the room, or share it again; to a tool that edits it is one more press."""
+        if isinstance(self.tool(), CrossTool):
+            self.widened.emit()
+        else:
+            self.mousePressEvent(event)
 
     def value_at(self, down: float, across: float) -> float | None:
         """Value at a place of the slice that is shown."""

@@ -21,12 +21,12 @@ from atomseg_app.gui.image_view import Readout
 from atomseg_app.gui.scale_bar import length_text
 from atomseg_app.gui.sections import WrappedLabel
 from atomseg_app.gui.theme import Theme
-from atomseg_app.gui.tomography.gl_check import GlFacts, gl_facts
-from atomseg_app.gui.tomography.model import TomoModel
-from atomseg_app.gui.tomography.transfer_editor import DEFAULT, Points, opacity_at
+from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
+from atomseg_app.gui.volumes.model import VolumeModel
+from atomseg_app.gui.volumes.transfer_editor import DEFAULT, Points, opacity_at
 
 if TYPE_CHECKING:
-    from atomseg_app.gui.tomography.scene3d import Scene
+    from atomseg_app.gui.volumes.scene3d import Scene
 
 MOST_VOXELS = 512**3
 """More are drawn at a lower resolution, so that a graphics card with 1 GB still can."""
@@ -77,9 +77,9 @@ class Volume3D(QStackedWidget):
     surface_wanted = Signal(object, float)
     ready = Signal()
 
-    def __init__(self, model: TomoModel, theme: Theme, facts: Callable[[], GlFacts] = gl_facts) -> None:
+    def __init__(self, model: VolumeModel[Any], theme: Theme, facts: Callable[[], GlFacts] = gl_facts) -> None:
         super().__init__()
-        self.setObjectName("tomography.3d")
+        self.setObjectName("volumes.3d")
         self.setAccessibleName("Volume in 3D")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._model, self._theme, self._facts_of = model, theme, facts
@@ -331,7 +331,7 @@ def with_clip(look: Look, axis: int, low: float, high: float) -> Look:
 
 def _import_scene() -> Any:
     """Read VisPy on the background's thread, where it keeps nobody waiting."""
-    from atomseg_app.gui.tomography.scene3d import Scene
+    from atomseg_app.gui.volumes.scene3d import Scene
 
     return Scene
 

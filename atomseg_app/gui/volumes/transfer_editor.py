@@ -31,7 +31,7 @@ class TransferEditor(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("tomography.transfer")
+        self.setObjectName("volumes.transfer")
         self.setAccessibleName("Opacity over the values")
         self.setAccessibleDescription(
             "Tab-like keys < and > take the next point, arrow keys move it, Delete removes it."
