@@ -27,6 +27,7 @@ DECLARATIONS = (
     "atomseg_app.atoms.defect_operations",
     "atomseg_app.tomography.operations",
     "atomseg_app.tomography.align_operations",
+    "atomseg_app.segmentation.operations",
 )
 """Modules whose import registers operations."""
 
@@ -44,10 +45,14 @@ def parameter(default: Any, description: str, *, unit: str = "", advanced: bool 
 
 @dataclass
 class RunFacts:
-    """What the history keeps of a run beside its parameters: the device used and notes for the user."""
+    """What the history keeps of a run beside its parameters: the device used and notes for the user.
+
+    ``beside`` holds what came out beside the result, by name.
+    """
 
     device: str = "cpu"
     notes: list[str] = field(default_factory=list)
+    beside: dict[str, Data] = field(default_factory=dict)
 
 
 class Report:
@@ -111,6 +116,10 @@ class Report:
         """Show an intermediate array; only the latest of a name is kept."""
         if self._on_preview is not None:
             self._on_preview(name, array)
+
+    def beside(self, name: str, item: Data) -> None:
+        """Give one more result, such as an uncertainty; it gets the same entry in its history."""
+        self.facts.beside[name] = item
 
     def part(self, start: float, end: float) -> Report:
         """Report whose 0..1 fills ``start..end`` of this one; facts are shared."""
@@ -189,7 +198,10 @@ def get(name: str) -> Operation:
 
 
 def run(operation: Operation, inputs: tuple[Data, ...], parameters: Parameters, report: Report) -> Data:
-    """Check the kinds, run the function, and return its result with this step added to its history."""
+    """Check the kinds, run the function, and return its result with this step added to its history.
+
+    What it gave beside the result is in ``report.facts.beside`` afterwards.
+    """
     kinds = tuple(item.kind for item in inputs)
     if kinds != operation.inputs:
         raise UserError(f"{operation.title} needs {', '.join(operation.inputs)}, but was given {', '.join(kinds)}.")
@@ -205,4 +217,5 @@ def run(operation: Operation, inputs: tuple[Data, ...], parameters: Parameters, 
         datetime.now(UTC).isoformat(timespec="seconds"),
         tuple(report.facts.notes),
     )
+    report.facts.beside = {name: item.with_step(step) for name, item in report.facts.beside.items()}
     return result.with_step(step)

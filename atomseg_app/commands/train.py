@@ -13,6 +13,7 @@ import typer
 
 from atomseg_app.commands.long_work import interruptible
 from atomseg_app.commands.options import model_options
+from atomseg_app.commands.train_segmentation import segmentation_command
 from atomseg_app.errors import Cancelled
 from atomseg_app.networks.courses import KINDS, Kind
 
@@ -28,6 +29,9 @@ def train_app() -> typer.Typer:
     app.callback()(_train)
     for kind in KINDS.values():
         app.command(kind.name, help=kind.description)(_command(kind))
+    app.command("segmentation", help="Train the network that segments volumes, on painted slices or simulated ones.")(
+        segmentation_command()
+    )
     return app
 
 

@@ -102,7 +102,7 @@ def fill(
     """
     native = dtype.newbyteorder("=")
     need = byte_count(shape, dtype.itemsize)
-    array = np.zeros(shape, native) if need <= IN_MEMORY_BYTES else _spool(shape, native)
+    array = np.zeros(shape, native) if need <= IN_MEMORY_BYTES else spool(shape, native)
     done = held = 0
     for index, values in pieces:
         array[index] = values
@@ -131,7 +131,7 @@ def native(array: Array, report: Report) -> Array:
     return fill(array.shape, array.dtype, ((strip, array[strip]) for strip in strips), report)
 
 
-def _spool(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+def spool(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     """Writable map of a new file in the cache folder, which is removed with the array."""
     folder = cache_folder() / "decoded"
     folder.mkdir(exist_ok=True)

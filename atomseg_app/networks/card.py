@@ -61,6 +61,25 @@ class Output(CardPart):
     unit: Text = ""
 
 
+class CardClass(CardPart):
+    """One class of a segmentation: value of its voxels, name, colour (#rrggbb)."""
+
+    value: Annotated[int, Field(ge=0, le=254)]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class Segmented(CardPart):
+    """What a segmentation network gives, class by class in the order of its answer, and how a volume is shown to it.
+
+    ``axis`` is the direction across its slices; ``patch_px`` the side of the pieces that it was taught.
+    """
+
+    axis: Literal["z", "y", "x"]
+    classes: Annotated[tuple[CardClass, ...], Field(min_length=2, max_length=32)]
+    patch_px: Annotated[int, Field(ge=8, le=4096)]
+
+
 class Training(CardPart):
     """What it was trained on, and for how long."""
 
@@ -88,6 +107,7 @@ class ModelCard(CardPart):
     parameters: Annotated[int, Field(ge=0)] = 0
     input: Input
     outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
+    segmentation: Segmented | None = None
     training: Training
     figures: dict[str, int | Number | str]
     known_limits: tuple[str, ...]
@@ -144,6 +164,8 @@ def find_model(name: str | os.PathLike[str]) -> Model:
     path = Path(text)
     if path.is_dir():
         cards = sorted(path.glob("*.json"))
+        # A run's folder holds other JSON files, too.
+        cards = [card for card in cards if card.with_suffix(".safetensors").is_file()] or cards
         if len(cards) != 1:
             listed = f": {', '.join(card.stem for card in cards[:8])}; name one of the files" if cards else ""
             raise UserError(f"The folder {path} holds {len(cards)} model cards (NAME.json) instead of one{listed}.")

@@ -15,6 +15,8 @@ from atomseg_app.networks.architectures import make_network, network_state
 from atomseg_app.networks.card import Model, ModelCard, bundled_folder, find_model, list_models, user_folder
 from atomseg_app.networks.weights import LARGEST_FILE, pack_weights, read_weights
 
+_LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
 LARGEST_BUNDLED = 15_000_000
 """Bytes of weights that may come with the program."""
 
@@ -30,7 +32,15 @@ def load_model(name: Model | str | os.PathLike[str], device: torch.device | str 
     weights = read_weights(model.weights_path, network_state(made.name, made.options), model.card.sha256)
     module = make_network(made.name, made.options)
     module.load_state_dict(weights)
-    return module.to(device=device, memory_format=torch.channels_last).eval(), model.card  # type: ignore[call-overload]
+    return channels_last(module.to(device)).eval(), model.card
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """The module itself, the kernels of its convolutions laid out as they are computed fastest."""
+    for parameter in module.parameters():
+        if parameter.ndim in _LAYOUTS:
+            parameter.data = parameter.data.contiguous(memory_format=_LAYOUTS[parameter.ndim])
+    return module
 
 
 def save_model(folder: Path, module: nn.Module, card: ModelCard, *, overwrite: bool = False) -> Model:

@@ -168,6 +168,11 @@ def precision_of(wish: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
+def no_memory(problem: BaseException) -> bool:
+    """Whether what torch raised says that memory did not suffice."""
+    return isinstance(problem, MemoryError) or any(sign in str(problem).lower() for sign in _NO_MEMORY)
+
+
 def _stride(module: nn.Module) -> int:
     if module.training:
         raise ValueError("the network is in training mode, where its answer depends on the batch: call eval() first")
@@ -211,7 +216,7 @@ def _answer(
         values: torch.Tensor = chosen[:, inner[0], inner[1]].float()
         return values
     except (RuntimeError, MemoryError) as problem:
-        if not isinstance(problem, MemoryError) and not any(sign in str(problem).lower() for sign in _NO_MEMORY):
+        if not no_memory(problem):
             raise
         words = str(problem).partition("\n")[0][:200]
     if device.type == "cuda":

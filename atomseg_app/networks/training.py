@@ -91,9 +91,10 @@ class Course(Protocol):
 def train(module: nn.Module, course: Course, plan: Plan, folder: Path, report: Report) -> Progress:
     """Train until the plan ends, patience ends, or the user stops; ``folder`` may hold a checkpoint to go on from.
 
-    Cancelling keeps the checkpoint of the moment and raises Cancelled. The module ends with the averaged weights of
-    the best validation. Under ``torchrun`` every process takes its share of the batches and gradients are averaged.
-    Raises UserError where training diverges or the checkpoint is not of this run.
+    Stopping (``report.stopping``) ends as the plan's end does; cancelling keeps the checkpoint of the moment and raises
+    Cancelled. The module ends with the averaged weights of the best validation. Under ``torchrun`` every process takes
+    its share of the batches and gradients are averaged. Raises UserError where training diverges or the checkpoint is
+    not of this run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     workers = Workers.join()
@@ -110,13 +111,13 @@ def train(module: nn.Module, course: Course, plan: Plan, folder: Path, report: R
         take_back(folder, progress.step, progress.validated)
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
     while True:
-        ended = plan.ended(progress)
+        ended = plan.ended(progress) or report.stopping
         if workers.first and _validation_due(plan, progress, ended=ended):
             with suppress(Cancelled):  # seen to below, by all processes alike
                 _validate(folder, progress, average, module, course)
             checkpoint.save(folder, state, progress)
             saved = time.monotonic()
-            ended = plan.ended(progress)
+            ended = ended or plan.ended(progress)
         ended, cancelled = (value > 0 for value in workers.largest(ended, report.cancelled))
         if cancelled and workers.first:
             checkpoint.save(folder, state, progress)
