@@ -10,7 +10,7 @@ import numpy as np
 
 from atomseg_app.benchmarks.plot import Curve, write_log_log
 from atomseg_app.benchmarks.table import print_table
-from atomseg_app.tomography.blocks import BlockProjector
+from atomseg_app.rays.blocks import BlockProjector
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.problems import BlockProblem
 from atomseg_app.tomography.sirt import sirt

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from atomseg_app.benchmarks.table import print_table
+from atomseg_app.rays.blocks import BlockProjector
+from atomseg_app.rays.kernels import PAD
 from atomseg_app.simulate.ellipsoids import Floats, phantom
 from atomseg_app.tomography.algorithms import algorithm_of
-from atomseg_app.tomography.blocks import BlockProjector
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.noise import noise_rms
 from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.ordered_subsets import sart

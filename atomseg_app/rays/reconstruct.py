@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from atomseg_app.rays.parallel_beam import ParallelBeam
+
+if TYPE_CHECKING:
+    from atomseg_app.rays.lane_beam import LaneBeam
 
 _SHARE, _MODEL_ERROR = 0.25, 0.004
 _BALANCED = 14.0  # voxels a side for which steps in views and slices are as long as Chambolle and Pock's
@@ -43,6 +49,13 @@ def sirt(
 ) -> torch.Tensor:
     """Slices after so many iterations of SIRT, none below ``least``."""
     image = torch.zeros(*sinograms.shape[:-2], *beam.domain_shape, device=sinograms.device) if start is None else start
+    lanes = _lanes(beam, sinograms, image)
+    if lanes is not None:
+        found = lanes.sirt(
+            _batch(sinograms), _batch(image), _plain(beam.ray_weight), _plain(beam.voxel_weight), iterations, least,
+            torch.get_num_threads(), beam.check,
+        )  # fmt: skip
+        return torch.from_numpy(found).reshape(image.shape)
     for _ in range(iterations):
         pull = beam.smear(beam.ray_weight * (sinograms - beam.project(image)))
         image = (image + beam.voxel_weight * pull).clamp(min=least)
@@ -64,10 +77,18 @@ def total_variation(
     """
     leading = sinograms.shape[:-2]
     image = torch.zeros(*leading, *beam.domain_shape, device=sinograms.device) if start is None else start.clone()
-    limit = torch.as_tensor(weight, device=sinograms.device, dtype=torch.float32)[..., None, None]
+    limit = torch.as_tensor(weight, device=sinograms.device, dtype=torch.float32)
     coverage = torch.where(beam.voxel_weight > 0, 1 / beam.voxel_weight.clamp(min=1e-30), 0.0)
     balance = beam.size / _BALANCED
     step, rays = 1 / (coverage + 4) / balance, beam.ray_weight * balance
+    lanes = _lanes(beam, sinograms, image)
+    if lanes is not None:
+        found = lanes.total_variation(
+            _batch(sinograms), _batch(image), _plain(limit.expand(leading).reshape(-1)), _plain(rays), _plain(step),
+            balance / 2, iterations, least, torch.get_num_threads(), beam.check,
+        )  # fmt: skip
+        return torch.from_numpy(found).reshape(image.shape)
+    limit = limit[..., None, None]
     ahead, dual = image, torch.zeros_like(sinograms)
     down, right = torch.zeros_like(image), torch.zeros_like(image)
     for _ in range(iterations):
@@ -122,6 +143,20 @@ def noise_of(sinograms: torch.Tensor) -> torch.Tensor:
     median = ordered.gather(-1, middle)[..., 0]
     found: torch.Tensor = torch.where(torch.isfinite(median), median, 0.0) / (0.6745 * math.sqrt(6))
     return found
+
+
+def _lanes(beam: ParallelBeam, *tensors: torch.Tensor) -> LaneBeam | None:
+    """The compiled iterations, where they can be used: they give no gradients."""
+    return None if torch.is_grad_enabled() and any(each.requires_grad for each in tensors) else beam.lanes
+
+
+def _batch(values: torch.Tensor) -> npt.NDArray[np.float32]:
+    """All that leads as one axis (slices, ...)."""
+    return _plain(values.reshape(-1, *values.shape[-2:]))
+
+
+def _plain(values: torch.Tensor) -> npt.NDArray[np.float32]:
+    return values.detach().float().contiguous().numpy()
 
 
 def _divergence(down: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

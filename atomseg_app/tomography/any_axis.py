@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atomseg_app.tomography.compiled import kernel
+from atomseg_app.rays.compiled import kernel
+from atomseg_app.rays.threads import in_pieces
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.threads import in_pieces
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from atomseg_app.rays.kernels import ADD
 from atomseg_app.tomography.iterates import Iterate
-from atomseg_app.tomography.kernels import ADD
 from atomseg_app.tomography.least_squares import chosen, part_dot
 from atomseg_app.tomography.problem import Floats, Problem
 

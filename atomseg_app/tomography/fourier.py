@@ -16,11 +16,11 @@ import numpy.typing as npt
 from scipy import fft
 
 from atomseg_app.errors import UserError
+from atomseg_app.rays.kernels import PAD
+from atomseg_app.rays.threads import thread_count
 from atomseg_app.tomography.iterates import Iterate
-from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.problem import Floats, Problem
 from atomseg_app.tomography.problems import BlockProblem
-from atomseg_app.tomography.threads import thread_count
 
 _OVERSAMPLING = 2
 _REACH = 0.8  # cells of the grid between a measured line and a point that it fixes

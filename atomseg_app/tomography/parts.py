@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.operations import Report
+from atomseg_app.rays.blocks import BlockProjector
+from atomseg_app.rays.kernels import PAD
 from atomseg_app.tomography import stopping
 from atomseg_app.tomography.algorithms import algorithm_of, fixed_count, needs_noise, reach, relaxation_of, usual_count
-from atomseg_app.tomography.blocks import BlockProjector
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.iterates import Iterate
-from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.noise import noise_rms
 from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.problem import Floats, Indices, Limits, Problem

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import REPLACE
+from atomseg_app.rays.blocks import Rays
+from atomseg_app.rays.kernels import REPLACE
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class Problem(ABC):
     """
 
     scratch: Floats
-    geometry: Geometry
+    geometry: Rays
 
     def __init__(self, views: Indices, limits: Limits, relaxation: float) -> None:
         self.views, self.limits, self.relaxation = views, limits, relaxation

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from atomseg_app.tomography import kernels
-from atomseg_app.tomography.blocks import Block, BlockProjector, aligned
+from atomseg_app.rays import kernels
+from atomseg_app.rays.blocks import Block, BlockProjector, aligned
+from atomseg_app.rays.kernels import ADD, MULTIPLY, PAD, REPLACE
+from atomseg_app.rays.threads import in_pieces
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import ADD, MULTIPLY, PAD, REPLACE
 from atomseg_app.tomography.problem import Floats, Indices, Limits, Problem
 from atomseg_app.tomography.projector import Operator, projector
-from atomseg_app.tomography.threads import in_pieces
 
 
 class BlockProblem(Problem):
@@ -158,7 +158,7 @@ class VolumeProblem(Problem):
         device: str = "cpu",
     ) -> None:  # fmt: skip
         super().__init__(views, limits or Limits(), relaxation)
-        self.geometry, self._device = geometry, device
+        self.geometry, self._whole, self._device = geometry, geometry, device
         self._operators: dict[bytes, Operator] = {}
         self.scratch = self.new_data()
 
@@ -166,7 +166,7 @@ class VolumeProblem(Problem):
         """Projector of these views alone, made once."""
         key = views.tobytes()
         if key not in self._operators:
-            self._operators[key] = projector(self.geometry.of_views(views), self._device)
+            self._operators[key] = projector(self._whole.of_views(views), self._device)
         return self._operators[key]
 
     def new_image(self, value: float = 0.0) -> Floats:

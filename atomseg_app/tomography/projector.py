@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.errors import UserError
+from atomseg_app.rays.blocks import BlockProjector
 from atomseg_app.tomography.any_axis import AnyAxis
-from atomseg_app.tomography.blocks import BlockProjector
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.warp import Warp
 

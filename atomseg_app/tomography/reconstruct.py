@@ -16,8 +16,8 @@ from atomseg_app import places
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
+from atomseg_app.rays.blocks import BlockProjector
 from atomseg_app.tomography.algorithms import reach
-from atomseg_app.tomography.blocks import BlockProjector
 from atomseg_app.tomography.fbp import fbp_volume
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.operations import Reconstruct

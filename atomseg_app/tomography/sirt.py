@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from atomseg_app.rays.kernels import ADD
 from atomseg_app.tomography.iterates import Iterate
-from atomseg_app.tomography.kernels import ADD
 from atomseg_app.tomography.problem import Floats, Problem
 
 

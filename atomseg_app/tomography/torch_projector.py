@@ -1,6 +1,6 @@
 """The projector as torch operations: a sparse matrix of one slice, and gradients through any projector.
 
-The matrix has the weights of the kernels (:mod:`~atomseg_app.tomography.kernels`), so that both agree to rounding. It
+The matrix has the weights of the kernels (:mod:`~atomseg_app.rays.kernels`), so that both agree to rounding. It
 is what runs on devices without kernels of their own; 1.65 entries a voxel and view, twice.
 """
 
@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 
 from atomseg_app.errors import UserError
-from atomseg_app.tomography.blocks import ray_table
+from atomseg_app.rays.blocks import ray_table
+from atomseg_app.rays.kernels import PAD
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.projector import Operator
 from atomseg_app.tomography.warp import Warp
 

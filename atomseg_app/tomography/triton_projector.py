@@ -15,9 +15,9 @@ import triton
 import triton.language as tl
 
 from atomseg_app.errors import UserError
-from atomseg_app.tomography.blocks import ray_table
+from atomseg_app.rays.blocks import ray_table
+from atomseg_app.rays.kernels import PAD
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import PAD
 from atomseg_app.tomography.warp import Warp
 
 _LANES = 128  # slices a program works on

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from atomseg_app.tomography.compiled import kernel
-from atomseg_app.tomography.threads import in_pieces
+from atomseg_app.rays.compiled import kernel
+from atomseg_app.rays.threads import in_pieces
 
 _ZERO = np.float32(0)
 

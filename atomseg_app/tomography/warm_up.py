@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from atomseg_app.operations import Report
-from atomseg_app.tomography import kernels
-from atomseg_app.tomography.blocks import BlockProjector
-from atomseg_app.tomography.compiled import LANE_COUNTS
+from atomseg_app.rays import kernels
+from atomseg_app.rays.blocks import BlockProjector
+from atomseg_app.rays.compiled import LANE_COUNTS
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.mlem import mlem
 from atomseg_app.tomography.problems import BlockProblem

@@ -7,7 +7,7 @@ import pytest
 
 from atomseg_app.data import TiltSeries
 from atomseg_app.operations import Report
-from atomseg_app.tomography.blocks import BlockProjector
+from atomseg_app.rays.blocks import BlockProjector
 from atomseg_app.tomography.fbp import filter_response
 from atomseg_app.tomography.fourier import grid_points
 from atomseg_app.tomography.geometry import Geometry

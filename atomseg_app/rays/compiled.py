@@ -157,3 +157,46 @@ def at_least(typing_context: Any, lanes: Any, least: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
 
     return lanes(lanes, types.float32), code
+
+
+@_instruction
+def minus(typing_context: Any, one: Any, other: Any) -> Any:
+    """Difference of two, lane by lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fsub(*arguments)
+
+    return one(one, other), code
+
+
+@_instruction
+def over(typing_context: Any, one: Any, other: Any) -> Any:
+    """Quotient of two, lane by lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fdiv(*arguments)
+
+    return one(one, other), code
+
+
+@_instruction
+def greater(typing_context: Any, one: Any, other: Any) -> Any:
+    """The greater of two, lane by lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, second = arguments
+        return builder.select(builder.fcmp_ordered(">", first, second), first, second)
+
+    return one(one, other), code
+
+
+@_instruction
+def root(typing_context: Any, lanes: Any) -> Any:
+    """Square root of every lane."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, name = _vector(signature.return_type), f"llvm.sqrt.v{signature.return_type.count}f32"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)  # type: ignore[no-untyped-call]
+        return builder.call(function, arguments)
+
+    return lanes(lanes), code

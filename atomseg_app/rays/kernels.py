@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from atomseg_app.tomography.compiled import add_scaled, at_least, kernel, load, plus, store, times, zeros
+from atomseg_app.rays.compiled import add_scaled, at_least, kernel, load, plus, store, times, zeros
 
 PAD = 2
 CHUNK = 32
@@ -32,7 +32,7 @@ def forward(pixels: Any, rays: Any, views: Any, first_view: int, last_view: int,
     """Project an image to the cells of a sinogram, for ``views[first_view:last_view]``.
 
     ``pixels`` and ``cells`` are [z, x] and [view, t] with borders as one row of pixels of all slices; ``rays`` is a
-    record a view with what :func:`~atomseg_app.tomography.blocks.ray_table` reckons.
+    record a view with what :func:`~atomseg_app.rays.blocks.ray_table` reckons.
     """
     places, shares = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.float32)
     longest = 0

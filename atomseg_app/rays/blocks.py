@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from atomseg_app.tomography import kernels
-from atomseg_app.tomography.compiled import LANE_COUNTS, lanes_dtype
-from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.kernels import PAD
-from atomseg_app.tomography.threads import in_pieces
+from atomseg_app.rays import kernels
+from atomseg_app.rays.compiled import LANE_COUNTS, lanes_dtype
+from atomseg_app.rays.kernels import PAD
+from atomseg_app.rays.threads import in_pieces
 
 Block = npt.NDArray[np.float32]
 """Slices side by side: [z, x, slice] or [view, t, slice], with a border of zeros round all but the slices and views."""
@@ -26,7 +25,35 @@ _RAY = np.dtype(
 )  # fmt: skip
 
 
-def ray_table(geometry: Geometry) -> npt.NDArray[Any]:
+class Rays(Protocol):
+    """Where parallel rays run through slices: what of a tilt series' geometry concerns the plane across its axis.
+
+    A voxel at (x, z) from the volume's centre (N - 1) / 2 is seen at t = x cos(tilt) + z sin(tilt) from the detector's
+    centre, moved by ``t_shift_px`` (views,).
+    """
+
+    @property
+    def tilt_deg(self) -> tuple[float, ...]:
+        """One angle a view."""
+
+    @property
+    def views(self) -> int:
+        """How many views there are."""
+
+    @property
+    def detector_yx(self) -> tuple[int, int]:
+        """Slices, bins."""
+
+    @property
+    def volume_zyx(self) -> tuple[int, int, int]:
+        """Voxels along the beam, slices, voxels across the axis."""
+
+    @property
+    def t_shift_px(self) -> npt.NDArray[np.float64]:
+        """How far each view lies from ideal across the axis."""
+
+
+def ray_table(geometry: Rays) -> npt.NDArray[Any]:
     """One record a view: where its rays run in a block.
 
     ``cos x + sin z + corner`` is the bin (with the border) that voxel (x, z) is seen in; ``sharp`` is 1 / c. A ray of
@@ -62,23 +89,26 @@ def aligned(shape: tuple[int, ...]) -> Block:
     return memory[first : first + size].reshape(shape)
 
 
-def _as_pixels(block: Block) -> npt.NDArray[Any]:
+def as_pixels(block: Block) -> npt.NDArray[Any]:
     """The pixels of a block in one row, each with all its slices."""
     lanes = block.shape[-1]
     return block.reshape(-1, lanes).view(lanes_dtype(lanes))[:, 0]
 
 
 class BlockProjector:
-    """Projection and back projection of blocks of ``lanes`` slices, all views or those of ``views``."""
+    """Projection and back projection of blocks of ``lanes`` slices, all views or those of ``views``.
 
-    def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
+    ``lanes`` are 8, 16 or 32, by default as many as the slices need; ``threads`` as many as the process may have.
+    """
+
+    def __init__(self, geometry: Rays, lanes: int | None = None, threads: int | None = None) -> None:
+        self.geometry, self._threads = geometry, threads
         self.rays = ray_table(geometry)
         self.every_view = np.arange(geometry.views)
         self._depth, self._slices, self._width = geometry.volume_zyx
         self._bins = geometry.detector_yx[1]
         self._no_weight = np.zeros((1, 1), np.float32)
-        self.lanes = next((count for count in LANE_COUNTS if count >= self._slices), LANE_COUNTS[-1])
+        self.lanes = lanes or next((count for count in LANE_COUNTS if count >= self._slices), LANE_COUNTS[-1])
 
     @property
     def starts(self) -> range:
@@ -102,12 +132,12 @@ class BlockProjector:
     def forward(self, image: Block, sinogram: Block, views: npt.NDArray[np.int64] | None = None) -> None:
         """Write the projections of an image to the views of a sinogram."""
         chosen = self.every_view if views is None else views
-        pixels, cells = _as_pixels(image), _as_pixels(sinogram)
+        pixels, cells = as_pixels(image), as_pixels(sinogram)
 
         def piece(first: int, last: int) -> None:
             kernels.forward(pixels, self.rays, chosen, first, last, self._bins, cells)
 
-        in_pieces(piece, len(chosen))
+        in_pieces(piece, len(chosen), self._threads)
 
     def back(
         self,
@@ -123,27 +153,27 @@ class BlockProjector:
         chosen = self.every_view if views is None else views
         factor = self._no_weight if weight is None else weight
         numbers = np.float32(step), np.float32(least)
-        pixels, cells = _as_pixels(image), _as_pixels(sinogram)
+        pixels, cells = as_pixels(image), as_pixels(sinogram)
 
         def piece(first: int, last: int) -> None:
-            row = _as_pixels(aligned((self._width, self.lanes)))
+            row = as_pixels(aligned((self._width, self.lanes)))
             kernels.back(
                 cells, self.rays, chosen, how, factor, *numbers, first, last, self._width, self._bins, row, pixels
             )
 
-        in_pieces(piece, self._depth)
+        in_pieces(piece, self._depth, self._threads)
 
     def convolve(
         self, sinogram: Block, response: npt.NDArray[np.float32], scales: npt.NDArray[np.float32],
         views: npt.NDArray[np.int64], filtered: Block,
     ) -> None:  # fmt: skip
         """Filter views across the axis with a response (2 bins + 2,) centred at bins - 1, each times its scale."""
-        cells, results = _as_pixels(sinogram), _as_pixels(filtered)
+        cells, results = as_pixels(sinogram), as_pixels(filtered)
 
         def piece(first: int, last: int) -> None:
             kernels.convolve(cells, response, scales, views, first, last, self._bins, results)
 
-        in_pieces(piece, len(views))
+        in_pieces(piece, len(views), self._threads)
 
     def lengths(self, views: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
         """Length of every ray inside the volume (view, t) in voxels: the sums of the matrix's rows."""
@@ -161,25 +191,33 @@ class BlockProjector:
         """Block of a sinogram from views (view, y, x) from ``first_slice`` on; lanes beyond keep what they have."""
         block = self.sinogram() if block is None else block
         inside = block[:, PAD:-PAD]
-        in_pieces(lambda first, last: kernels.interleave(views, first_slice, first, last, inside), len(views))
+        in_pieces(
+            lambda first, last: kernels.interleave(views, first_slice, first, last, inside), len(views), self._threads
+        )
         return block
 
     def take_volume(self, volume: npt.NDArray[np.float32], first_slice: int) -> Block:
         """Block of an image from a volume (z, y, x)."""
         block = self.image()
         inside = block[PAD:-PAD, PAD:-PAD]
-        in_pieces(lambda first, last: kernels.interleave(volume, first_slice, first, last, inside), self._depth)
+        in_pieces(
+            lambda first, last: kernels.interleave(volume, first_slice, first, last, inside), self._depth, self._threads
+        )
         return block
 
     def put_views(self, block: Block, views: npt.NDArray[np.float32], first_slice: int) -> None:
         """Copy a block of a sinogram into views (view, y, x)."""
         inside = block[:, PAD:-PAD]
-        in_pieces(lambda first, last: kernels.separate(inside, first_slice, first, last, views), len(views))
+        in_pieces(
+            lambda first, last: kernels.separate(inside, first_slice, first, last, views), len(views), self._threads
+        )
 
     def put_volume(self, block: Block, volume: npt.NDArray[np.float32], first_slice: int) -> None:
         """Copy a block of an image into a volume (z, y, x)."""
         inside = block[PAD:-PAD, PAD:-PAD]
-        in_pieces(lambda first, last: kernels.separate(inside, first_slice, first, last, volume), self._depth)
+        in_pieces(
+            lambda first, last: kernels.separate(inside, first_slice, first, last, volume), self._depth, self._threads
+        )
 
     def views_of(self, volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Views (view, y, x) of a volume (z, y, x), block after block."""

@@ -21,12 +21,15 @@ def thread_count() -> int:
 @cache
 def _helpers(process_id: int, count: int) -> ThreadPoolExecutor:
     """Threads beside the calling one; a forked process makes its own."""
-    return ThreadPoolExecutor(count, thread_name_prefix="tomography")
+    return ThreadPoolExecutor(count, thread_name_prefix="rays")
 
 
-def in_pieces(work: Callable[[int, int], None], total: int) -> None:
-    """Call ``work(first, last)`` for pieces that cover 0..total; ``work`` lets go of the interpreter as kernels do."""
-    threads = min(thread_count(), total)
+def in_pieces(work: Callable[[int, int], None], total: int, threads: int | None = None) -> None:
+    """Call ``work(first, last)`` for pieces that cover 0..total; ``work`` lets go of the interpreter as kernels do.
+
+    On ``threads``, by default all that the process may have.
+    """
+    threads = min(threads or thread_count(), total)
     if threads <= 1:
         if total:
             work(0, total)
