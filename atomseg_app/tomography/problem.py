@@ -94,6 +94,20 @@ class Problem(ABC):
         """
 
     @property
+    def piece(self) -> Problem:
+        """Problem of one block at a time: this one, but for the problem of all blocks."""
+        return self
+
+    def pieces(self, array: Floats) -> list[Floats]:
+        """An image, or data, as those of :attr:`piece`, one a block."""
+        return [array]
+
+    @property
+    def border(self) -> int:
+        """How wide the border of an image is."""
+        return 0
+
+    @property
     @abstractmethod
     def lane_count(self) -> int:
         """How many lanes of all blocks together are slices; those after them are empty."""
