@@ -1,4 +1,7 @@
-"""Long work in a terminal: its progress on stderr, and Ctrl-C as a polite cancel (twice: at once)."""
+"""Long work in a terminal: its progress on stderr, and Ctrl-C as a polite cancel (twice: at once).
+
+Where work can end early with what it has by then, the first Ctrl-C asks for that, the second cancels.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,27 @@ _PLAIN_EVERY_S = 30.0  # in a log file
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Report]:
-    """Report that writes progress and is cancelled by Ctrl-C or SIGTERM; a second Ctrl-C raises KeyboardInterrupt.
+def interruptible(*, keeps: bool = False) -> Iterator[Report]:
+    """Report that writes progress and is cancelled by Ctrl-C or SIGTERM; one more Ctrl-C raises KeyboardInterrupt.
 
-    Only the first process of ``torchrun`` writes.
+    With ``keeps``, the first Ctrl-C stops the work and keeps what there is. Only the first process of ``torchrun``
+    writes.
     """
-    cancelled = threading.Event()
+    stopping, cancelled = threading.Event(), threading.Event()
+    line = _Line(quiet=os.environ.get("RANK", "0") != "0")
 
     def stop(number: int, frame: FrameType | None) -> None:
         if cancelled.is_set():
             raise KeyboardInterrupt
-        cancelled.set()
+        if keeps and number == signal.SIGINT and not stopping.is_set():
+            stopping.set()
+            line.log("info", "stopping after this iteration; what there is by then is kept. Ctrl-C again cancels.")
+        else:
+            cancelled.set()
 
-    line = _Line(quiet=os.environ.get("RANK", "0") != "0")
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield Report(line.progress, line.log, cancelled=cancelled.is_set)
+        yield Report(line.progress, line.log, cancelled=cancelled.is_set, stopping=stopping.is_set)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

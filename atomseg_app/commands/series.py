@@ -19,6 +19,8 @@ from atomseg_app.io.history_files import history_path, write_history_of
 from atomseg_app.operations import Operation, Report
 
 DONE, CANCELLED = 0, 130
+KEEPING = frozenset({"reconstruct", "align", "align-match"})
+"""Operations that end early with what they have by then when they are asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def run_on_series(operation: Operation, given: Sequence[str], values: Mapping[st
     target = result_path(operation, given, options.output)
     check_free(operation, target, overwrite=options.overwrite)
     parameters = operation.parse(values)
-    with interruptible() as report:
+    with interruptible(keeps=operation.name in KEEPING) as report:
         try:
             inputs = read_inputs(operation, given, options, report)
             result = operations.run(operation, inputs, parameters, report)
