@@ -13,6 +13,7 @@ Algorithm = Literal[
 Filter = Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "sirt-like"]
 Support = Literal["none", "cylinder"]
 Stop = Literal["held-out", "discrepancy"]
+Background = Literal["auto", "subtract", "keep"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -58,6 +59,11 @@ class Reconstruct(Parameters):
         0.05, "Damping of tikhonov as a share of the projector's norm; larger is calmer.", gt=0, le=10, advanced=True
     )
     grey_levels: int = parameter(2, "How many grey levels dart looks for, the background one of them.", ge=2, le=8)
+    background: Background = parameter(
+        "auto",
+        "What views show beside the sample: subtract it, keep it, or auto: subtract it where it is seen at both ends.",
+        advanced=True,
+    )
     stop: Stop = parameter(
         "held-out",
         "What ends iterations that are not given: views left out of a trial, or a rest as small as the noise.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from atomseg_app.tomography.noise import noise_rms
 from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.problem import Floats, Indices, Limits, Problem
 from atomseg_app.tomography.problems import BlockProblem, StackProblem, VolumeProblem
+from atomseg_app.tomography.turned import TurnedProblem
 from atomseg_app.tomography.warp import Warp
 
 _PREVIEW_S = 0.3
@@ -70,14 +71,19 @@ def parts_of(views: Floats, geometry: Geometry, settings: Reconstruct, course: C
     if on_device is not None:
         return on_device
     problem: Problem
-    if not geometry.is_single_axis or Warp.is_needed(geometry):
+    turned = geometry.is_single_axis and Warp.is_needed(geometry)
+    if course.iterations is None:
+        course.iterations = _judged(*(straightened(views, geometry) if turned else (views, geometry)), settings, course)
+    if not geometry.is_single_axis or (turned and reach(settings.algorithm) == "neighbours"):
         problem = VolumeProblem(geometry, every, limits, relaxation)
         image = problem.new_image()
         return Parts(None, [image], [algorithm(problem, views, image)], total, first_slice, slices)
+    if turned:
+        problem = TurnedProblem(geometry, every, limits, relaxation)
+        image = problem.new_image()
+        return Parts(problem.projector, [image], [algorithm(problem, views, image)], total, first_slice, slices)
     projector = BlockProjector(geometry)
     block = BlockProblem(projector, every, limits, relaxation)
-    if course.iterations is None:
-        course.iterations = _judged(views, block, settings, course)
     if reach(settings.algorithm) == "neighbours":
         problem = StackProblem(block)
         measured, image = problem.new_data(), problem.new_image()
@@ -103,20 +109,27 @@ def support_of(geometry: Geometry, settings: Reconstruct) -> npt.NDArray[np.bool
         return None
     depth, _, width = geometry.volume_zyx
     z, x = (2 * (np.arange(size) + 0.5) / size - 1 for size in (depth, width))
-    inside = z[:, None] ** 2 + x[None] ** 2 <= 1
-    single = geometry.is_single_axis and not Warp.is_needed(geometry)
-    return inside if single else np.broadcast_to(inside[:, None], geometry.volume_zyx)
+    return z[:, None] ** 2 + x[None] ** 2 <= 1
 
 
-def _judged(views: Floats, block: BlockProblem, settings: Reconstruct, course: Course) -> int:
+def straightened(views: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
+    """Views neither turned nor moved along the axis, for methods that do not take such views, and their geometry."""
+    alignment = geometry.alignment
+    assert alignment is not None
+    nothing = (0.0,) * geometry.views
+    straight = replace(alignment, shift_y_px=nothing, rotation_deg=nothing, axis_rotation_deg=0.0)
+    return Warp(geometry).undone(views), geometry.with_alignment(straight)
+
+
+def _judged(views: Floats, geometry: Geometry, settings: Reconstruct, course: Course) -> int:
     """Iterations that explain views left out best, in the block of slices with the strongest signal."""
-    projector, held = block.projector, stopping.held_out(block.geometry.tilt_deg)
-    if settings.stop != "held-out" or block.geometry.views < stopping.FEWEST_VIEWS:
+    if settings.stop != "held-out" or geometry.views < stopping.FEWEST_VIEWS or not geometry.is_single_axis:
         return usual_count() if settings.stop == "held-out" else stopping.MOST
+    projector, held = BlockProjector(geometry), stopping.held_out(geometry.tilt_deg)
     sums = np.add.reduceat(np.abs(views).sum(axis=(0, 2)), list(projector.starts))
     start = projector.starts[int(np.argmax(sums))]
-    rest: Indices = np.setdiff1d(block.views, held)
-    trial = BlockProblem(projector, rest, block.limits, block.relaxation)
+    rest: Indices = np.setdiff1d(projector.every_view, held)
+    trial = BlockProblem(projector, rest, limits_of(geometry, settings), relaxation_of(settings))
     measured, shown, image = projector.take_views(views, start), projector.sinogram(), projector.image()
     wanted = measured[held].copy()
 
@@ -161,8 +174,6 @@ class Course:
         if self.settings.algorithm == "fbp":
             self.iterations = 1
         if self.iterations is None:
-            mixed = not self.geometry.is_single_axis or Warp.is_needed(self.geometry)
-            self.iterations = usual_count() if mixed else None
             self.trial_share = 0.15
         self._by_view = np.zeros(self.geometry.views)
         slices = self.geometry.volume_zyx[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -59,6 +61,10 @@ class BlockProblem(Problem):
         return self.inside(image)[None]
 
     @property
+    def border(self) -> int:
+        return PAD
+
+    @property
     def lane_count(self) -> int:
         return self.projector.lanes
 
@@ -85,7 +91,11 @@ class StackProblem(Problem):
         super().__init__(block.views, block.limits, block.relaxation)
         self._block, self.geometry = block, block.geometry
         self._count = len(block.projector.starts)
-        self.scratch = self.new_data()
+
+    @cached_property
+    def scratch(self) -> Floats:  # type: ignore[override]
+        """Made when it is asked for: algorithms that go block by block do without."""
+        return self.new_data()
 
     def new_image(self, value: float = 0.0) -> Floats:
         one = self._block.new_image(value)
@@ -129,6 +139,17 @@ class StackProblem(Problem):
         return self.inside(image)
 
     @property
+    def piece(self) -> Problem:
+        return self._block
+
+    def pieces(self, array: Floats) -> list[Floats]:
+        return list(array)
+
+    @property
+    def border(self) -> int:
+        return PAD
+
+    @property
     def lane_count(self) -> int:
         return self.geometry.volume_zyx[1]
 
@@ -157,7 +178,10 @@ class VolumeProblem(Problem):
         self, geometry: Geometry, views: Indices, limits: Limits | None = None, relaxation: float = 1.0,
         device: str = "cpu",
     ) -> None:  # fmt: skip
-        super().__init__(views, limits or Limits(), relaxation)
+        limits = limits or Limits()
+        if limits.support is not None and limits.support.ndim == 2:
+            limits = replace(limits, support=np.broadcast_to(limits.support[:, None], geometry.volume_zyx))
+        super().__init__(views, limits, relaxation)
         self.geometry, self._whole, self._device = geometry, geometry, device
         self._operators: dict[bytes, Operator] = {}
         self.scratch = self.new_data()

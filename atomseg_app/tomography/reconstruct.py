@@ -22,14 +22,16 @@ from atomseg_app.tomography.fbp import fbp_volume
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.parts import Course, limits_of, parts_of
+from atomseg_app.tomography.parts import straightened as straightened
 from atomseg_app.tomography.problems import BlockProblem
+from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, badly_explained, displaced
 from atomseg_app.tomography.views import views_along_y
 from atomseg_app.tomography.warm_up import warm_up
 from atomseg_app.tomography.warp import Warp
 
 Floats = npt.NDArray[np.float32]
-_ARRAYS = {"slice": 2.5, "neighbours": 8.0, "volume": 6.0}
-"""Sizes of the volume that a computation holds at once, by how far its algorithm looks."""
+_ARRAYS = {"slice": 2.5, "neighbours": 8.0, "volume": 6.0, "tv": 3.5}
+"""Sizes of the volume that a computation holds at once, by how far its algorithm looks; of one that goes in sweeps."""
 _SHARE = 0.6  # of the memory that is free, for all of them
 _MOST_BYTES = 3 << 30
 """More is not taken where slices are independent: large volumes then go slab by slab without need of more memory."""
@@ -47,6 +49,9 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     geometry = geometry_of(series, settings.thickness_px, settings.width_px)
     check_angles(geometry)
     check_views(series, report)
+    levels = background_levels(series, settings.background, report)
+    if doubt := displaced(series):
+        report.note(doubt)
     course = Course(settings, geometry, report, chosen_device(settings, report))
     volume = new_volume(geometry.volume_zyx)
     slabs = slabs_of(geometry, settings)
@@ -54,6 +59,8 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
         report.note(f"{_size(geometry)} voxels were computed in {len(slabs)} slabs of slices, one after another.")
     for number, slab in enumerate(slabs):
         views = views_along_y(series, report if number == 0 else None, slab)
+        if levels is not None:
+            views -= levels[:, None, None].astype(np.float32)
         part = replace(
             geometry,
             detector_yx=(views.shape[1], geometry.detector_yx[1]),
@@ -72,6 +79,10 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
             report.note(f"Stopped; slices from {slabs[number + 1].start} on were not reconstructed and are 0.")
             break
     metadata = {**_facts(series), **course.facts()}
+    if levels is not None:
+        metadata[LEVELS_KEY] = [round(float(level), 6) for level in levels]
+    if doubt := badly_explained(series, metadata, levels):
+        report.note(doubt)
     return Volume(volume, voxel_size_nm(series), Source(series.source.path), metadata, series.history)
 
 
@@ -127,20 +138,12 @@ def check_views(series: TiltSeries, report: Report) -> None:
         raise UserError(f"Views that hold a single value throughout: {names} (counted from 0); exclude them.")
 
 
-def straightened(views: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
-    """Views neither turned nor moved along the axis, for methods that do not take such views, and their geometry."""
-    alignment = geometry.alignment
-    assert alignment is not None
-    nothing = (0.0,) * geometry.views
-    straight = replace(alignment, shift_y_px=nothing, rotation_deg=nothing, axis_rotation_deg=0.0)
-    return Warp(geometry).undone(views), geometry.with_alignment(straight)
-
-
 def slabs_of(geometry: Geometry, settings: Reconstruct) -> list[slice]:
     """Ranges of slices that fit in memory at once; all of them where views mix slices."""
     slices = geometry.volume_zyx[1]
     mixed = not geometry.is_single_axis or (Warp.is_needed(geometry) and settings.algorithm not in _INVERTING)
-    arrays = _ARRAYS["volume" if mixed else reach(settings.algorithm)]
+    name = settings.algorithm
+    arrays = _ARRAYS["volume" if mixed else name if name in _ARRAYS else reach(name)]
     one = 4 * arrays * geometry.volume_zyx[0] * geometry.volume_zyx[2] + 8 * geometry.views * geometry.detector_yx[1]
     room = _SHARE * psutil.virtual_memory().available
     fits = int((min(room, _MOST_BYTES) if not mixed and reach(settings.algorithm) == "slice" else room) / one)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from atomseg_app.alignment import Alignment
 from atomseg_app.data import TiltSeries
 from atomseg_app.operations import Report
 from atomseg_app.rays.blocks import BlockProjector
+from atomseg_app.tomography.edges import Edges
 from atomseg_app.tomography.fbp import filter_response
 from atomseg_app.tomography.fourier import grid_points
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.iterates import Iterate
+from atomseg_app.tomography.mlem import mlem
 from atomseg_app.tomography.noise import noise_rms
-from atomseg_app.tomography.ordered_subsets import subsets
+from atomseg_app.tomography.ordered_subsets import sart, subsets
+from atomseg_app.tomography.problem import Limits
 from atomseg_app.tomography.problems import BlockProblem, StackProblem, VolumeProblem
+from atomseg_app.tomography.projector import projector as project
+from atomseg_app.tomography.sirt import sirt
 from atomseg_app.tomography.stopping import best_count, held_out
+from atomseg_app.tomography.turned import TurnedProblem
 from atomseg_app.tomography.variation_kernels import divergence, dual_step, total_variation
 from atomseg_app.tomography.views import views_along_y
 
@@ -51,6 +60,49 @@ def test_duals_stay_within_their_limit(rng) -> None:
     dual_step(blocks, 0.3, 1.0, 30, dual)
     lengths = np.sqrt((dual**2).sum(axis=0))
     assert lengths.max() == pytest.approx(0.3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "border", "lanes"), [((3, 7, 6, 16), 2, 41), ((1, 5, 9, 11), 0, 11), ((2, 4, 4, 16), 2, 32)]
+)
+def test_duals_in_16_bits_are_those_in_32(shape: tuple[int, ...], border: int, lanes: int, rng) -> None:
+    """Block after block the same steps and the same divergence, to a part in 32767 of the weight."""
+    weight, step = 1.7, 0.8
+    blocks, steps = np.zeros(shape, np.float32), rng.random((*shape[1:3], 1), np.float32)
+    inside = np.arange(shape[0] * shape[3]).reshape(shape[0], 1, 1, shape[3]) < lanes
+    bordered = np.zeros((shape[0], shape[1] + 2 * border, shape[2] + 2 * border, shape[3]), np.float32)
+    within = bordered[:, border : border + shape[1], border : border + shape[2]]
+    edges = Edges(shape[0], bordered.shape[1:], border, lanes, weight)
+    dual = np.zeros((3, *shape), np.float32)
+    for _ in range(5):
+        within[...] = inside * rng.normal(0, 1, shape).astype(np.float32)
+        blocks[...] = within
+        dual_step(blocks, weight, step, lanes, dual)
+        for number in range(shape[0]):
+            edges.step(number, bordered[number], bordered[number + 1] if number + 1 < shape[0] else None, step)
+    found = edges.values.transpose(3, 0, 1, 2, 4) * (weight / 32767)
+    assert np.abs(dual).max() > 0.9 * weight
+    np.testing.assert_allclose(found, dual, atol=4 * weight / 32767)
+    total = np.zeros(shape, np.float32)
+    divergence(dual, total)
+    before = within.copy()
+    for number in range(shape[0]):
+        edges.add_divergence(number, steps, bordered[number])
+    np.testing.assert_allclose(within - before, steps * total, atol=24 * weight / 32767)
+    within[...] = 0
+    assert not bordered.any()  # the border stays empty
+
+
+def test_edges_of_any_size_stay_within_the_weight(rng) -> None:
+    """Grey levels of 1e9 and weights of next to nothing are no overflow."""
+    for weight, size in ((1e-12, 1e9), (0.0, 1.0), (1e9, 1e-9)):
+        edges = Edges(1, (5, 6, 16), 0, 16, weight)
+        image = (size * rng.standard_normal((5, 6, 16))).astype(np.float32)
+        edges.step(0, image, None, 2.5)
+        lengths = np.sqrt(np.square(edges.values[0].astype(float)).sum(axis=2))
+        assert lengths.max() <= 32768
+        if weight < size:
+            assert lengths[:-1, :-1, :-1].min() > 32765
 
 
 def test_noise_is_found_under_a_sample_with_edges(rng) -> None:
@@ -107,6 +159,36 @@ def test_three_kinds_of_problem_project_alike(rng) -> None:
     assert np.abs(np.delete(seen[0], views, axis=0)).max() == 0
     np.testing.assert_allclose(volume.voxel_weight[:, 5], block.voxel_weight, rtol=1e-4)
     np.testing.assert_allclose(volume.ray_weight[views, 3], block.ray_weight[views], rtol=1e-4)
+
+
+@pytest.mark.parametrize("support", [False, True])
+def test_turned_views_are_worked_on_in_blocks_as_in_the_volume(support: bool, rng) -> None:
+    """SIRT, MLEM and SART of views that are turned and moved: the same voxels as with the operator of any geometry."""
+    count = len(TILTS)
+    x, y, turn = rng.uniform(-3, 3, (3, count))
+    geometry = Geometry(TILTS, (37, 22), (18, 37, 20), Alignment(tuple(x), tuple(y), tuple(turn), 1.5, 2.0))
+    sample = rng.random(geometry.volume_zyx, np.float32)
+    views, some = project(geometry)(sample), np.array([0, 2, 3, 6, 7, 8, 11])
+    inside = np.hypot(*np.meshgrid(np.linspace(-1, 1, 20), np.linspace(-1, 1, 18))) < 1
+    limits = Limits(0.0, inside if support else None)
+    for algorithm in (sirt, mlem, partial(sart, count=3)):
+        found = []
+        for kind in (VolumeProblem, TurnedProblem):
+            problem = kind(geometry, some, limits, 0.8)
+            image = problem.new_image()
+            steps = algorithm(problem, views.copy(), image)
+            iterate = [next(steps) for _ in range(4)][-1]
+            found.append((image, iterate.misfit))
+        volume = np.zeros_like(sample)
+        assert isinstance(problem, TurnedProblem)
+        for start, block in zip(problem.projector.starts, found[1][0], strict=True):
+            problem.projector.put_volume(block, volume, start)
+        np.testing.assert_allclose(volume, found[0][0], atol=1e-4)
+        np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-4)
+        assert not np.any(np.delete(found[1][1], some))
+        assert np.abs(volume).max() > 0.5
+        if support:
+            assert not volume.transpose(0, 2, 1)[~inside].any()
 
 
 def test_the_trial_stops_where_views_left_out_are_explained_best() -> None:
