@@ -17,13 +17,16 @@ import typer
 
 from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
+from atomseg_app.commands import fill_wedge
 from atomseg_app.commands.adapt import adapt
 from atomseg_app.commands.options import model_options
+from atomseg_app.commands.segment import segment_command
 from atomseg_app.commands.series_options import series_command, takes_series
 from atomseg_app.commands.simulate import simulate
 from atomseg_app.commands.train import train_app
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Operation
+from atomseg_app.segmentation.operations import SEGMENT
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 
@@ -57,7 +60,12 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_program)
     for operation in operations.all_operations().values():
-        command = series_command(operation) if takes_series(operation) else _operation_command(operation)
+        if operation.name == fill_wedge.NAME:
+            command = fill_wedge.fill_wedge_command(operation)
+        elif operation is SEGMENT:  # writes more than one file
+            command = segment_command()
+        else:
+            command = series_command(operation) if takes_series(operation) else _operation_command(operation)
         app.command(operation.name, help=operation.description)(command)
     app.command("info")(_info)
     app.command("doctor")(_doctor)

@@ -43,12 +43,17 @@ def series_command(operation: Operation) -> Callable[..., None]:
         files = values.pop("files")
         raise typer.Exit(run_on_series(operation, files, parameters, SeriesOptions(**values)))
 
-    own = operation.parameters.model_fields
-    shared = [option for option in _options(operation) if option.name not in own]
+    shared = series_options(operation)
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [shared[0], *model_options(operation.parameters), *shared[1:]]
     )
     return command
+
+
+def series_options(operation: Operation) -> list[inspect.Parameter]:
+    """Options that commands on a series or volume share, the input first, but those that the operation has itself."""
+    own = operation.parameters.model_fields
+    return [option for option in _options(operation) if option.name not in own]
 
 
 def _options(operation: Operation) -> list[inspect.Parameter]:

@@ -27,10 +27,15 @@ _CHECKPOINT_S = 20.0
 
 
 def run_operation(task: Task, report: Report) -> TaskResult:
-    """Run a registered operation: arguments ``operation`` and ``parameters``."""
+    """Run a registered operation: arguments ``operation`` and ``parameters``.
+
+    Items are the result and what came beside it, whose names are the value.
+    """
     operation = operations.get(task.arguments["operation"])
     parameters = operation.parse(task.arguments.get("parameters", {}))
-    return TaskResult(items=(operations.run(operation, task.inputs, parameters, report),))
+    result = operations.run(operation, task.inputs, parameters, report)
+    beside = report.facts.beside
+    return TaskResult(list(beside), (result, *beside.values()))
 
 
 def inspect_file(task: Task, report: Report) -> TaskResult:

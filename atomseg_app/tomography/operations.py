@@ -89,6 +89,41 @@ RECONSTRUCT = register(
 )
 
 
+class FillWedge(Parameters):
+    """Parameters of *Fill the missing wedge*."""
+
+    method: Literal["best", "joint", "residual", "self"] = parameter(
+        "best",
+        "best: total variation, corrected by a network that obeys the views; joint: views filled in, then slices "
+        "cleaned; residual: artefacts of back projection subtracted; self: learned from this series alone (slow).",
+    )
+    uncertainty: bool = parameter(
+        False, "Also compute how far each voxel can be trusted, which takes six times as long."
+    )
+    model: str | None = parameter(
+        None, "Network to use instead of the usual one, by its name or card file; of joint: the one that cleans.",
+        advanced=True,
+    )  # fmt: skip
+    sinogram_model: str | None = parameter(
+        None, "Network of joint that fills the views in, instead of the usual one.", advanced=True
+    )
+    device: Device = parameter("auto", "Where the computation runs.", advanced=True)
+
+
+FILL_WEDGE = register(
+    Operation(
+        name="fill-wedge",
+        title="Fill the missing wedge",
+        description="Make a volume in which networks infer what the tilt range did not measure.",
+        parameters=FillWedge,
+        function="atomseg_app.tomography.fill_wedge:fill_wedge",
+        inputs=("tilt-series",),
+        output="volume",
+        suffix="filled",
+    )
+)
+
+
 class PrepareTilts(Parameters):
     """Parameters of *Prepare series*."""
 
