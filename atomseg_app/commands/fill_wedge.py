@@ -93,7 +93,9 @@ def _run(operation: Operation, given: Sequence[str], values: Mapping[str, Any], 
                 write_result(beside["uncertainty"], more.uncertainty, report)
                 written.append(more.uncertainty)
             if more.filled_series is not None:
-                write_result(_filled(series, volume, report), more.filled_series, report)
+                from atomseg_app.tomography.filled_series import told_series
+
+                write_result(told_series(series, volume, report), more.filled_series, report)
                 written.append(more.filled_series)
             if more.report is not None:
                 from atomseg_app.tomography.wedge_report import write_report
@@ -106,19 +108,6 @@ def _run(operation: Operation, given: Sequence[str], values: Mapping[str, Any], 
             return CANCELLED
     sys.stdout.write("".join(f"{path}\n" for path in written))
     return DONE
-
-
-def _filled(series: Any, volume: Any, report: Any) -> Any:
-    """The filled series, whose last step says which views are inferred."""
-    from dataclasses import replace
-
-    from atomseg_app.tomography.filled_series import filled_series
-
-    before = len(report.facts.notes)
-    filled = filled_series(series, volume, report)
-    *earlier, step = filled.history
-    notes = (*step.notes, *report.facts.notes[before:])
-    return replace(filled, history=(*earlier, replace(step, notes=notes)))
 
 
 def _check_more(more: More, target: Path, *, overwrite: bool) -> None:

@@ -19,6 +19,7 @@ from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import different_angles, gaps_of, missing_text
 from atomseg_app.tomography.operations import FillWedge
 from atomseg_app.tomography.reconstruct import check_views, new_volume, voxel_size_nm
+from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, displaced
 from atomseg_app.tomography.training_range import distance_of, range_notes
 from atomseg_app.tomography.watched_beam import WatchedBeam, watched
 from atomseg_app.tomography.wedge_methods import method_of
@@ -49,7 +50,10 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     if settings.method == "self" and settings.uncertainty:
         raise UserError("Learning from the series alone gives no uncertainty; leave it out, or choose another method.")
     device = _device(settings, report)
-    views = WedgeViews(series, geometry, report)
+    levels = background_levels(series, settings.background, report)
+    if doubt := displaced(series):
+        report.note(doubt)
+    views = WedgeViews(series, geometry, levels, report)
     run = _Run(views, settings, device, report)
     run.fill()
     gaps = gaps_of(geometry.tilt_deg)
@@ -61,6 +65,8 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
         "inferred_from_deg": [round(gap.start, 3) for gap in gaps],
         "inferred_to_deg": [round(gap.stop, 3) for gap in gaps],
     }  # fmt: skip
+    if levels is not None:
+        facts[LEVELS_KEY] = [round(float(level), 6) for level in levels]
     source, size = Source(series.source.path), voxel_size_nm(series)
     if run.spread is not None:
         report.beside("uncertainty", Volume(run.spread, size, source, {"quantity": "uncertainty"}, series.history))

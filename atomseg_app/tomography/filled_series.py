@@ -13,6 +13,7 @@ from atomseg_app.operations import Report
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import gaps_of, missing_angles, missing_text
 from atomseg_app.tomography.projector import projector
+from atomseg_app.tomography.series_doubts import LEVELS_KEY
 
 INFERRED = "inferred_views"
 """Metadata of a filled series: indices of the views that were inferred."""
@@ -22,9 +23,9 @@ def filled_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSer
     """Series (view, y, x) in ascending order of angle: every measured view, bit for bit, and inferred ones between.
 
     Inferred views are projections of the volume at the angles that continue the usual step through the gaps; they lie
-    where the axis is, shifted and turned by nothing else. Metadata ``inferred_views`` tells which they are, as does the
-    note in the history. Excluded views stay excluded. Raises UserError where the volume is of another series, or
-    nothing is missing.
+    where the axis is, shifted and turned by nothing else, on the background of the others. Metadata ``inferred_views``
+    tells which they are, as does the note in the history. Excluded views stay excluded. Raises UserError where the
+    volume is of another series, or nothing is missing.
     """
     depth, slices, width = volume.shape
     measured = geometry_of(series, depth, width)
@@ -37,6 +38,9 @@ def filled_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSer
     alignment = _alone(series.alignment, len(angles))
     geometry = Geometry(tuple(angles.tolist()), measured.detector_yx, (depth, slices, width), alignment)
     views = projector(geometry)(np.nan_to_num(np.asarray(volume.values, np.float32)))
+    levels = volume.metadata.get(LEVELS_KEY)
+    if levels:  # what was taken off the measured views, the inferred ones have, too
+        views += np.float32(np.median(levels))
     if series.tilt_axis == "x":
         views = views.transpose(0, 2, 1)
     count = len(series.values)
@@ -58,6 +62,17 @@ def filled_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSer
         excluded=tuple(sorted(int(place[view]) for view in series.excluded)),
         metadata={**series.metadata, INFERRED: inferred}, history=volume.history,
     )  # fmt: skip
+
+
+def told_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSeries:
+    """:func:`filled_series` whose history, that of the volume, also says which views are inferred."""
+    before = len(report.facts.notes)
+    filled = filled_series(series, volume, report)
+    if not filled.history:
+        return filled
+    *earlier, step = filled.history
+    notes = (*step.notes, *report.facts.notes[before:])
+    return replace(filled, history=(*earlier, replace(step, notes=notes)))
 
 
 def _exact_type(series: TiltSeries) -> np.dtype[np.floating]:

@@ -17,7 +17,8 @@ from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import Gap, gaps_of
-from atomseg_app.tomography.reconstruct import straightened
+from atomseg_app.tomography.parts import straightened
+from atomseg_app.tomography.series_doubts import LEVELS_KEY
 from atomseg_app.tomography.views import views_along_y
 from atomseg_app.tomography.warp import Warp
 
@@ -84,7 +85,8 @@ def fourier_view(series: TiltSeries, volume: Volume, report: Report) -> FourierV
         raise UserError("Views tilted in several directions have no wedge to show.")
     angles = np.arange(-90 + _BIN_DEG / 2, 90, _BIN_DEG)
     power, by_angle = _volume_power(volume.values, report.part(0, 0.7))
-    view_power = _view_power(series, geometry, report.part(0.7, 1))
+    levels = np.asarray(volume.metadata.get(LEVELS_KEY, ()), np.float32)
+    view_power = _view_power(series, geometry, levels, report.part(0.7, 1))
     order = np.argsort(geometry.tilt_deg, kind="stable")
     tilts = np.asarray(geometry.tilt_deg)
     return FourierView(
@@ -122,8 +124,11 @@ def _both_halves(half: Doubles, side: int) -> Doubles:
     return np.fft.fftshift(whole)
 
 
-def _view_power(series: TiltSeries, geometry: Geometry, report: Report) -> Doubles:
-    """Density of power by angle (view,) that each view measured, in the unit of :func:`_volume_power`."""
+def _view_power(series: TiltSeries, geometry: Geometry, levels: Floats, report: Report) -> Doubles:
+    """Density of power by angle (view,) that each view measured, in the unit of :func:`_volume_power`.
+
+    ``levels`` are taken off the views where there is one for each.
+    """
     slices, bins = geometry.detector_yx
     step = slices if Warp.is_needed(geometry) else _SLAB
     frequency = np.fft.rfftfreq(bins)
@@ -131,6 +136,8 @@ def _view_power(series: TiltSeries, geometry: Geometry, report: Report) -> Doubl
     for start in range(0, slices, step):
         report.progress(start / slices, "transforming views")
         views = views_along_y(series, None, slice(start, start + step))
+        if len(levels) == len(views):
+            views -= levels[:, None, None]
         if Warp.is_needed(geometry):
             views, _ = straightened(views, geometry)
         spectrum = np.abs(np.fft.rfft(views, axis=-1)) ** 2

@@ -100,6 +100,11 @@ class FillWedge(Parameters):
     uncertainty: bool = parameter(
         False, "Also compute how far each voxel can be trusted, which takes six times as long."
     )
+    background: Background = parameter(
+        "auto",
+        "Level beside the sample: auto takes it off where the views show one; networks know of none.",
+        advanced=True,
+    )
     model: str | None = parameter(
         None, "Network to use instead of the usual one, by its name or card file; of joint: the one that cleans.",
         advanced=True,

@@ -12,7 +12,7 @@ import torch
 from atomseg_app.data import TiltSeries
 from atomseg_app.operations import Report
 from atomseg_app.tomography.geometry import Geometry
-from atomseg_app.tomography.reconstruct import straightened
+from atomseg_app.tomography.parts import straightened
 from atomseg_app.tomography.same_angle import merged
 from atomseg_app.tomography.views import views_along_y
 from atomseg_app.tomography.warp import Warp
@@ -27,8 +27,9 @@ _SLAB_BYTES = 256 << 20  # of views that are read at once
 class WedgeViews:
     """Views of a series as networks take them, read slab by slab: straight, by angle, each angle once."""
 
-    def __init__(self, series: TiltSeries, geometry: Geometry, report: Report) -> None:
-        self._series, self._geometry, self._report = series, geometry, report
+    def __init__(self, series: TiltSeries, geometry: Geometry, levels: Doubles | None, report: Report) -> None:
+        """``levels`` (used views,) are taken off the views."""
+        self._series, self._geometry, self._levels, self._report = series, geometry, levels, report
         self.slices, self.width = geometry.detector_yx
         whole = Warp.is_needed(geometry)  # slices mix
         step = max(1, _SLAB_BYTES // (4 * geometry.views * self.width) // BLOCK * BLOCK)
@@ -48,6 +49,8 @@ class WedgeViews:
         """Slabs of slices and their views (slices, view, t), one slab in memory at a time."""
         for number, slab in enumerate(self.slabs):
             views = views_along_y(self._series, self._report if number == 0 else None, slab)
+            if self._levels is not None:
+                views -= self._levels[:, None, None].astype(np.float32)
             geometry = replace(
                 self._geometry, detector_yx=views.shape[1:], volume_zyx=(self.width, views.shape[1], self.width)
             )

@@ -17,7 +17,9 @@ from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.operations import Report
 from atomseg_app.simulate.ellipsoids import phantom
 from atomseg_app.tomography import fill_wedge as filling
+from atomseg_app.tomography.filled_series import filled_series
 from atomseg_app.tomography.geometry import geometry_of
+from atomseg_app.tomography.inferred import fourier_view
 from atomseg_app.tomography.projector import projector
 from tests.tomography.wedge_models import shelve
 
@@ -163,6 +165,24 @@ def test_uncertainty_comes_beside_the_volume_and_tells_of_its_error(sample) -> N
     assert float(spread.values.min()) >= 0
     error = np.abs(volume.values - truth)
     assert np.corrcoef(error.ravel(), spread.values.ravel())[0, 1] > 0.3
+
+
+def test_a_background_is_taken_off(sample) -> None:
+    _, series = sample
+    plain = fill(series, background="keep")
+    level = 0.2 * series.values.max()
+    raised = replace(series, values=series.values + level)
+    volume = fill(raised)
+    same(volume, plain, 0.05)
+    assert any("was subtracted" in note for note in volume.history[-1].notes)
+    filled = filled_series(raised, volume, Report())
+    assert np.median(filled.values[0][:, :2]) == pytest.approx(level, rel=0.1)
+    shown = [fourier_view(one, volume, Report()).view_power for one in (raised,)]
+    expected = fourier_view(series, plain, Report()).view_power
+    np.testing.assert_allclose(shown[0], expected, rtol=0.1)
+    unlike = fill(raised, background="keep")
+    assert any("unlike those that the networks were trained on" in note for note in unlike.history[-1].notes)
+    assert volume.metadata["training_distance"] < unlike.metadata["training_distance"]
 
 
 @pytest.mark.parametrize(
