@@ -28,6 +28,7 @@ from atomseg_app.tomography.align_operations import (
 from atomseg_app.tomography.align_views import align_views
 from atomseg_app.tomography.matching import Course, match
 from atomseg_app.tomography.residual import r_factor
+from atomseg_app.tomography.warm_up import warm_up
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,6 +42,7 @@ class _Chain:
     """A series being aligned, step after step; with ``may_undo``, steps that make the R-factor rise are taken back."""
 
     def __init__(self, series: TiltSeries, report: Report, *, start_over: bool = False, may_undo: bool = False) -> None:
+        warm_up(report)
         report.progress(0, "reading the views")
         self._series, self._may_undo = series, may_undo
         values = series.values if series.tilt_axis == "y" else series.values.transpose(0, 2, 1)

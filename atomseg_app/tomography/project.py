@@ -13,6 +13,7 @@ from atomseg_app.tomography.angle_lists import parse_angles, read_angle_file
 from atomseg_app.tomography.geometry import Geometry
 from atomseg_app.tomography.operations import ProjectVolume
 from atomseg_app.tomography.projector import projector
+from atomseg_app.tomography.warm_up import warm_up
 
 _MOST_VIEWS = 100_000
 
@@ -22,6 +23,7 @@ def project(volume: Volume, settings: ProjectVolume, report: Report) -> TiltSeri
     angles, euler = angles_of(settings.angles)
     depth, slices, width = volume.shape
     geometry = Geometry(angles, (slices, settings.width_px or width), (depth, slices, width), None, euler)
+    warm_up(report)
     report.progress(0, f"projecting at {len(angles)} angles")
     values = np.nan_to_num(np.asarray(volume.values, np.float32))
     views = projector(geometry)(values)
