@@ -96,6 +96,33 @@ def find_unexplained(task: Task, report: Report) -> TaskResult:
     return TaskResult([float(r) for r in r_factors], (residual,))
 
 
+def view_in_fourier_space(task: Task, report: Report) -> TaskResult:
+    """Power of a volume by direction beside that of a series' views as value; its logarithm (kz, kx) as an image."""
+    from atomseg_app.tomography.inferred import fourier_view
+
+    series, volume = task.inputs
+    assert isinstance(series, TiltSeries)
+    assert isinstance(volume, Volume)
+    found = fourier_view(series, volume, report)
+    value = {
+        "angle_deg": found.angle_deg.tolist(), "power": found.power.tolist(), "inferred": found.inferred.tolist(),
+        "view_deg": found.view_deg.tolist(), "view_power": found.view_power.tolist(),
+        "gaps_deg": [[gap.start, gap.stop] for gap in found.gaps], "inferred_share": found.inferred_share,
+        "relative_density": found.relative_density,
+    }  # fmt: skip
+    return TaskResult(value, (Image(found.log_power, (None, None)),))
+
+
+def fill_series(task: Task, report: Report) -> TaskResult:
+    """The series over the whole half circle, with views of a volume where none was measured."""
+    from atomseg_app.tomography.filled_series import told_series
+
+    series, volume = task.inputs
+    assert isinstance(series, TiltSeries)
+    assert isinstance(volume, Volume)
+    return TaskResult(items=(told_series(series, volume, report),))
+
+
 def process_file(task: Task, report: Report) -> TaskResult:
     """One file of a batch: the arguments are those of :class:`batch.FileTask`; the value is its row of the summary."""
     from atomseg_app import batch
