@@ -49,9 +49,10 @@ class Application(QApplication):
 def workspaces() -> list[type[Tab]]:
     """Workspaces of this version, in the order of their tabs."""
     from atomseg_app.gui.atoms.tab import AtomsTab
+    from atomseg_app.gui.segmentation.tab import SegmentationTab
     from atomseg_app.gui.tomography.tab import TomographyTab
 
-    return [AtomsTab, TomographyTab]
+    return [AtomsTab, TomographyTab, SegmentationTab]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

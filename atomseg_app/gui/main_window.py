@@ -118,12 +118,14 @@ class MainWindow(QMainWindow):
         """Show an item in the first workspace that takes its kind; tell the user if none does."""
         current = self.current_tab()
         tabs = list(self.tabs.values())
-        wanting = [tab for tab in tabs if tab.prefers(item)]
+        wanting = [tab for tab in (current, *tabs) if tab.prefers(item)]
         taker = next((tab for tab in (*wanting, current, *tabs) if tab.accepts(item)), None)
         if taker is None:
             title = f"{item.source.name} cannot be shown"
             kind = item.kind.replace("-", " ")
-            self.context.notify.error(title, f"It is a {kind}; this version shows images, tilt series and volumes.")
+            self.context.notify.error(
+                title, f"It is a {kind}; this version shows images, tilt series, volumes and labels."
+            )
             return
         taker.build()
         try:

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar
 
 from atomseg_app.gui.actions import Action, ActionRegistry
 
-MENU_ORDER = ("File", "Edit", "View", "Image", "Columns", "Measure", "Tomography", "Jobs", "Help")
+MENU_ORDER = ("File", "Edit", "View", "Image", "Columns", "Measure", "Tomography", "Segmentation", "Jobs", "Help")
 _TRAILING = ("Jobs", "Help")
 
 

@@ -30,7 +30,7 @@ OnPreview = Callable[[str, Array], None]
 
 _KEPT_JOBS = 200
 _PRIORITIES = {"operation": -1, "batch-file": -2}  # the rest is quick and awaited by the user
-_LONG = ("train", "adapt-network")
+_LONG = ("train", "train-segmentation", "adapt-network")
 """Tasks that take minutes or hours run in a second compute process, so that nobody waits for them to open a file."""
 _log = logging.getLogger(__name__)
 

@@ -28,6 +28,13 @@ BUILT_IN: Mapping[str, str] = {
     "save-volume": "atomseg_app.jobs.functions:save_volume",
     "make-surface": "atomseg_app.jobs.functions:make_surface",
     "unexplained": "atomseg_app.jobs.functions:find_unexplained",
+    "edit-labels": "atomseg_app.jobs.segmentation_functions:edit_labels",
+    "open-labels": "atomseg_app.jobs.segmentation_functions:open_labels",
+    "save-labels": "atomseg_app.jobs.segmentation_functions:save_labels",
+    "train-segmentation": "atomseg_app.jobs.segmentation_functions:train",
+    "keep-segmentation": "atomseg_app.jobs.segmentation_functions:keep",
+    "fourier-view": "atomseg_app.jobs.functions:view_in_fourier_space",
+    "filled-series": "atomseg_app.jobs.functions:fill_series",
     "batch-file": "atomseg_app.jobs.functions:process_file",
     "simulate": "atomseg_app.jobs.functions:simulate_pictures",
     "train": "atomseg_app.jobs.functions:train_network",
@@ -44,6 +51,13 @@ _TITLES = {
     "save-volume": "Save a volume",
     "make-surface": "Make a surface",
     "unexplained": "Compare with the views",
+    "edit-labels": "Edit labels",
+    "open-labels": "Open labels",
+    "save-labels": "Save labels",
+    "train-segmentation": "Train a network",
+    "keep-segmentation": "Keep a network",
+    "fourier-view": "Look at a volume in Fourier space",
+    "filled-series": "Fill a series",
     "batch-file": "Measure a file",
     "simulate": "Simulate pictures",
     "train": "Train a network",
@@ -52,6 +66,9 @@ _TITLES = {
     "warm": "Prepare the compute process",
     "devices": "List devices",
 }
+
+
+_TRAINING = ("train", "keep-network", "train-segmentation", "keep-segmentation")
 
 
 @dataclass(frozen=True)
@@ -72,9 +89,9 @@ class Task:
     @property
     def targets(self) -> tuple[str, ...]:
         """Files that it writes."""
-        if self.name in ("export", "save-volume"):
+        if self.name in ("export", "save-volume", "save-labels"):
             return (self.arguments["path"],)
-        if self.name in ("train", "keep-network"):  # what it writes in these folders has the name of its process
+        if self.name in _TRAINING:  # what it writes in these folders has the name of its process
             return tuple(os.path.join(self.arguments[folder], "any") for folder in ("folder", "shelf"))
         if self.name == "adapt-network":
             return (os.path.join(self.arguments["folder"], "any"),)

@@ -52,9 +52,9 @@ def can_go_on(folder: Path) -> bool:
     return (folder / RUN).is_file() and (folder / CHECKPOINT_FILE).is_file()
 
 
-def unfinished() -> list[Path]:
-    """Runs of the window that can be continued, by name."""
-    folder = runs_folder()
+def unfinished(folder: Path | None = None) -> list[Path]:
+    """Runs in a folder (default: those of the window) that can be continued, by name."""
+    folder = folder or runs_folder()
     return sorted(run for run in folder.iterdir() if can_go_on(run)) if folder.is_dir() else []
 
 

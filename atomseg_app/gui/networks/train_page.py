@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
@@ -24,7 +25,7 @@ from atomseg_app.gui.networks.training_run import TrainingRun
 from atomseg_app.gui.questions import ask
 from atomseg_app.gui.sections import muted
 from atomseg_app.gui.settings import DEVICE
-from atomseg_app.networks.column_settings import LASTING, TrainColumns
+from atomseg_app.networks.column_settings import LASTING
 from atomseg_app.networks.training_log import Entry, validations
 
 _NEW = "A new network"
@@ -32,13 +33,18 @@ _FORM_WIDTH_PX = 330
 
 
 class TrainPage(QWidget):
-    """Everything is done by the run; this shows it."""
+    """Everything is done by the run; this shows it. ``lasting`` settings are kept when a run is continued."""
 
-    def __init__(self, context: Context, run: TrainingRun) -> None:
+    lasting: ClassVar[tuple[str, ...]] = LASTING
+    begin: ClassVar[str] = "Start"
+    idle: ClassVar[str] = "Ready. A run of ten minutes shows whether a network learns; a good one takes hours."
+
+    def __init__(self, context: Context, run: TrainingRun, minutes: float = 10.0) -> None:
         super().__init__()
-        self._context, self.run = context, run
+        self._context, self.run, self._minutes = context, run, minutes
         self._best = self._rate = ""
-        self._build()
+        self._make()
+        self._arrange()
         run.changed.connect(self.refresh)
         run.logged.connect(self._show_log)
         run.interrupted_changed.connect(self._fill_runs)
@@ -52,9 +58,8 @@ class TrainPage(QWidget):
         resumed = self.chosen()
         try:
             settings = self.form.parameters()
-            assert isinstance(settings, TrainColumns)
             if resumed:
-                changed = {name: getattr(self.run.settings(resumed), name) for name in LASTING}
+                changed = {name: getattr(self.run.settings(resumed), name) for name in self.lasting}
                 settings = settings.model_copy(update={**changed, "name": resumed})
             self._best = self._rate = ""
             if not resumed:
@@ -105,12 +110,10 @@ class TrainPage(QWidget):
             self.bar.setFormat("Waiting" if job.state == "queued" else f"{duration(job.elapsed_s())}{left}")
         best = "" if "best" in self.run.message else self._best
         told = " · ".join(part for part in (self.run.message, best, self._rate) if part)
-        self.state.setText(
-            told or "Ready. A run of ten minutes shows whether a network learns; a good one takes hours."
-        )
+        self.state.setText(told or self.idle)
         busy = "A network is being trained."
         nothing = "No training is running."
-        self.start_button.setText("Continue" if resumed and not running else "Start")
+        self.start_button.setText("Continue" if resumed and not running else self.begin)
         _enable(self.start_button, busy if running else "", "Continue the interrupted training." if resumed
                 else "Train with these settings; you can go on working meanwhile.")  # fmt: skip
         _enable(self.stop_button, "" if running or resumed else nothing,
@@ -154,15 +157,15 @@ class TrainPage(QWidget):
             self.curves.show_log([])
         self.refresh()
 
-    def _build(self) -> None:
+    def _make(self) -> None:
         self.runs = QComboBox()
         self.runs.setObjectName("networks.runs")
         self.runs.setAccessibleName("Training to start or to continue")
         self.runs.setToolTip("A new network, or a training that was interrupted.")
         self.runs.currentIndexChanged.connect(lambda _index: self._take_run())
-        self.form = ParameterForm(TrainColumns)
-        self.form.set_values({"device": self._context.settings.get(DEVICE), "minutes": 10.0})
-        self.start_button = _button("Start", "networks.start", self.start)
+        self.form = ParameterForm(self.run.model)
+        self.form.set_values({"device": self._context.settings.get(DEVICE), "minutes": self._minutes})
+        self.start_button = _button(self.begin, "networks.start", self.start)
         self.start_button.setProperty("role", "primary")
         self.stop_button = _button("Stop, keep best", "networks.stop", self.stop)
         self.pause_button = _button("Pause", "networks.pause", self.pause)
@@ -174,6 +177,8 @@ class TrainPage(QWidget):
         self.state = muted()
         self.state.setObjectName("networks.state")
         self.state.setAccessibleName("State of the training")
+
+    def _arrange(self) -> None:
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)

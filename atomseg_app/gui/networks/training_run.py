@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -19,6 +19,7 @@ from atomseg_app.networks.card import user_folder
 from atomseg_app.networks.column_settings import TrainColumns
 from atomseg_app.networks.run_folder import can_go_on, runs_folder, settings_of, unfinished
 from atomseg_app.networks.training_log import Entry, read_log
+from atomseg_app.operations import Parameters
 
 KIND = "columns"
 Ending = Literal["pause", "keep", "discard"]
@@ -27,10 +28,14 @@ _POLL_MS = 700
 
 
 class TrainingRun(QObject):
-    """One training at a time. ``changed`` when its state does, ``logged(entries)`` when its log grew.
+    """One training at a time, of a network for columns; other kinds say in what their tasks differ.
+
+    ``changed`` comes when its state does, ``logged(entries)`` when its log grew.
 
     ``finished(name)`` when its network is in the list, ``interrupted_changed`` when there are other runs to go on with.
     """
+
+    model: ClassVar[type[Parameters]] = TrainColumns
 
     changed = Signal()
     logged = Signal(object)
@@ -61,9 +66,25 @@ class TrainingRun(QObject):
         """Where the run of a model lies."""
         return runs_folder() / name
 
-    def settings(self, name: str) -> TrainColumns:
+    def settings(self, name: str) -> Any:
         """What an interrupted run was begun with. Raises UserError."""
-        return settings_of(self.folder(name), TrainColumns)
+        return settings_of(self.folder(name), self.model)
+
+    def interrupted_runs(self) -> list[Path]:
+        """Folders of runs that can be continued; looked for off the window's thread."""
+        return unfinished()
+
+    def train_task(self, settings: Any, folder: Path, *, resume: bool) -> Task:
+        """What trains. May raise UserError."""
+        arguments = {
+            "kind": KIND, "settings": settings.model_dump(mode="json"), "folder": str(folder),
+            "shelf": str(user_folder()), "resume": resume,
+        }  # fmt: skip
+        return Task("train", arguments)
+
+    def keep_task(self, folder: Path) -> Task:
+        """What saves the best network of a run that was stopped."""
+        return Task("keep-network", {"kind": KIND, "folder": str(folder), "shelf": str(user_folder())})
 
     def eta_s(self) -> float | None:
         """Time left, from what was done since this job began; None where nothing can be said."""
@@ -77,20 +98,17 @@ class TrainingRun(QObject):
 
     # -- doing
 
-    def start(self, settings: TrainColumns, *, resume: bool) -> None:
+    def start(self, settings: Any, *, resume: bool) -> None:
         """Train. Raises UserError where the name is taken or a run of that name waits to be continued."""
         folder = self.folder(settings.name)
         if (user_folder() / f"{settings.name}.json").exists():
             raise UserError(f"You have a network {settings.name!r} already; choose another name.")
         if not resume and can_go_on(folder):
             raise UserError(f"A training of {settings.name!r} was interrupted; continue it, or discard it first.")
+        task = self.train_task(settings, folder, resume=resume)
         self.name, self._ending, self._began, self._lines = settings.name, "pause", None, 0
         self.message = "Waiting for the compute process…"
-        arguments = {
-            "kind": KIND, "settings": settings.model_dump(mode="json"), "folder": str(folder),
-            "shelf": str(user_folder()), "resume": resume,
-        }  # fmt: skip
-        self._submit(Task("train", arguments), f"Train {settings.name}", self._trained, self._stopped)
+        self._submit(task, f"Train {settings.name}", self._trained, self._stopped)
         self._timer.start()
 
     def end(self, ending: Ending) -> None:
@@ -104,8 +122,7 @@ class TrainingRun(QObject):
     def keep(self, name: str) -> None:
         """Save the best network of an interrupted run, which then is done."""
         self.name, self.message = name, "Saving the best network…"
-        arguments = {"kind": KIND, "folder": str(self.folder(name)), "shelf": str(user_folder())}
-        self._submit(Task("keep-network", arguments), f"Keep {name}", self._trained, self._stopped)
+        self._submit(self.keep_task(self.folder(name)), f"Keep {name}", self._trained, self._stopped)
 
     def discard(self, name: str) -> None:
         """Remove an interrupted run."""
@@ -124,7 +141,7 @@ class TrainingRun(QObject):
         """Look for interrupted runs."""
 
         def find() -> dict[str, int]:
-            runs = unfinished()
+            runs = self.interrupted_runs()
             return {run.name: max((entry["step"] for entry in read_log(run)), default=0) for run in runs}
 
         def take(found: dict[str, int]) -> None:

@@ -1,0 +1,185 @@
+"""What is drawn over the slices: the result, where it is unsure or wrong, and above them what was painted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, QRectF
+from PySide6.QtGui import QPainter
+
+from atomseg_app.data import Array
+from atomseg_app.gui.canvas import Pointer
+from atomseg_app.gui.segmentation.label_layer import CLEAR, LabelLayer, Table, colour_table, ramp_table
+from atomseg_app.gui.segmentation.label_store import Box
+from atomseg_app.gui.segmentation.model import SegModel
+from atomseg_app.gui.segmentation.painter import window_of
+from atomseg_app.gui.view_geometry import ViewGeometry
+from atomseg_app.gui.volumes.slice_pane import SlicePane
+from atomseg_app.gui.volumes.slices_view import SlicesView
+from atomseg_app.label_classes import IGNORE
+
+RIGHT, TOO_MUCH, MISSED = 1, 2, 3
+ERROR_COLOURS = {RIGHT: "#9a9a9a", TOO_MUCH: "#e69f00", MISSED: "#0072b2"}
+ERROR_TITLES = {RIGHT: "Right (TP)", TOO_MUCH: "Too much (FP)", MISSED: "Missed (FN)"}
+UNSURE = "#f0e442"
+
+
+def error_codes(predicted: Array, reference: Array, value: int) -> npt.NDArray[np.uint8]:
+    """0 elsewhere, 1 right, 2 too much, 3 missed, for one class; where the reference is ignored nothing counts."""
+    found, wanted = predicted == value, reference == value
+    codes: npt.NDArray[np.uint8] = np.zeros(found.shape, np.uint8)
+    codes[found & wanted], codes[found & ~wanted], codes[~found & wanted] = RIGHT, TOO_MUCH, MISSED
+    codes[reference == IGNORE] = 0
+    return codes
+
+
+@dataclass
+class _Layers:
+    """The layers of one pane, from below, and which slice they show."""
+
+    result: LabelLayer = field(default_factory=LabelLayer)
+    unsure: LabelLayer = field(default_factory=LabelLayer)
+    preview: LabelLayer = field(default_factory=LabelLayer)
+    painted: LabelLayer = field(default_factory=LabelLayer)
+
+    def paint(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
+        """Draw them."""
+        for layer in (self.result, self.unsure, self.preview, self.painted):
+            layer.paint(painter, geometry, device_scale)
+
+
+class Overlays(QObject):
+    """Keeps the overlays of all panes up to date with the model."""
+
+    def __init__(self, model: SegModel, slices: SlicesView) -> None:
+        super().__init__(slices)
+        self._model, self._slices = model, slices
+        self._layers = {name: _Layers() for name in slices.panes}
+        self._preview: tuple[str, int, Array] | None = None
+        for name, pane in slices.panes.items():
+            pane.layers.insert(1, self._layers[name].paint)
+            pane.context_asked.connect(partial(self._move_cross, pane))
+        slices.describe = self._describe
+        for signal in (model.current_changed, model.layers_changed):
+            signal.connect(self.refresh)
+        model.chosen_changed.connect(self._on_chosen)
+        model.place_changed.connect(self._on_place)
+        model.painted.connect(self._on_painted)
+
+    def layers(self, pane: str) -> _Layers:
+        """The layers of a pane."""
+        return self._layers[pane]
+
+    def show_preview(self, pane: str, index: int, values: Array | None) -> None:
+        """Draw what a quick guess says of one slice (down, across), until that slice is left; None draws none."""
+        self._preview = None if values is None else (pane, index, values)
+        self._on_place()
+
+    def refresh(self) -> None:
+        """Colours and slices of everything that is shown."""
+        painted, result, unsure = self._tables()
+        for layers in self._layers.values():
+            layers.painted.set_table(painted)
+            layers.preview.set_table(painted)
+            layers.result.set_table(result)
+            layers.unsure.set_table(unsure)
+        self._on_place()
+
+    # -- inside
+
+    def _tables(self) -> tuple[Table, Table, Table]:
+        """Colours of what was painted, of the result or its errors, and of what is unsure."""
+        model, entry, shown = self._model, self._model.entry, self._model.shown
+        if entry is None:
+            return CLEAR, CLEAR, CLEAR
+        colours = {each.value: each.colour for each in entry.classes if each.value not in entry.hidden}
+        found = model.result()
+        result = CLEAR
+        if found is not None and shown.errors:
+            result = colour_table(ERROR_COLOURS, max(shown.opacity, 0.35))
+        elif found is not None:
+            of_result = {each.value: each.colour for each in found.labels.classes if each.value not in entry.hidden}
+            result = colour_table(of_result | {v: c for v, c in colours.items() if v in of_result}, shown.opacity)
+            result[0] = 0 if 0 in of_result else result[0]  # the background of a whole volume would hide it
+        unsure = ramp_table(UNSURE, 0.9) if shown.uncertainty and found is not None else CLEAR
+        return colour_table(colours, shown.opacity) if shown.painted else CLEAR, result, unsure
+
+    def _on_chosen(self) -> None:
+        if self._model.shown.errors:
+            self._on_place()
+
+    def _on_place(self) -> None:
+        for name, pane in self._slices.panes.items():
+            self._cut(pane, self._layers[name])
+            pane.update()
+
+    def _cut(self, pane: SlicePane, layers: _Layers) -> None:
+        """Take the slices that the pane shows."""
+        model, entry, result, plane = self._model, self._model.entry, self._model.result(), pane.plane
+        volume = model.volume()
+        if entry is None or volume is None or not 0 <= pane.index < volume.shape[plane.cut]:
+            for layer in (layers.result, layers.unsure, layers.preview, layers.painted):
+                layer.set_slice(None)
+            return
+        index = pane.index
+        layers.painted.set_slice(None if entry.store is None else plane.of(entry.store.values, index))
+        shown = self._preview is not None and self._preview[:2] == (plane.name, index)
+        layers.preview.set_slice(self._preview[2] if self._preview is not None and shown else None)
+        if result is None:
+            layers.result.set_slice(None)
+            layers.unsure.set_slice(None)
+            return
+        values = plane.of(result.labels.values, index)
+        reference = model.reference() if model.shown.errors else None
+        if reference is not None:
+            values = error_codes(values, plane.of(reference.values, index), model.chosen)
+        layers.result.set_slice(values if reference is not None or not model.shown.errors else None)
+        unsure = result.uncertainty if model.shown.uncertainty else None
+        layers.unsure.set_slice(None if unsure is None else _as_bytes(plane.of(unsure.values, index)))
+
+    def _on_painted(self, box: Box | None) -> None:
+        """Colour again what was painted, and draw only that part of the panes."""
+        if box is None or self._model.shown.errors:
+            self._on_place()
+            return
+        entry = self._model.entry
+        for name, pane in self._slices.panes.items():
+            layer = self._layers[name].painted
+            if not box.start[pane.plane.cut] <= pane.index < box.stop[pane.plane.cut] or entry is None:
+                continue
+            if layer.values is None and entry.store is not None:
+                layer.set_slice(pane.plane.of(entry.store.values, pane.index))
+            top, left, bottom, right = window_of(pane.plane, box)
+            layer.recolour(top, left, bottom, right)
+            where: QRectF = pane.geometry_now.rect(left - 0.5, top - 0.5, right - 0.5, bottom - 0.5)
+            pane.update(where.adjusted(-2, -2, 2, 2).toAlignedRect())
+
+    def _move_cross(self, pane: SlicePane, pointer: Pointer, _at: object) -> None:
+        pane.pointed.emit(pointer.y_px, pointer.x_px)
+
+    def _describe(self, voxel: tuple[int, int, int]) -> str:
+        """Names of what lies at a voxel."""
+        entry, result = self._model.entry, self._model.result()
+        if entry is None:
+            return ""
+        value = IGNORE if entry.store is None else int(entry.store.values[voxel])
+        parts = ["not painted" if value == IGNORE else f"painted {entry.class_name(value)}"]
+        if result is not None:
+            parts.append(f"result {entry.class_name(int(result.labels.values[voxel]))}")
+            if result.uncertainty is not None and self._model.shown.uncertainty:
+                parts.append(f"unsure {float(_as_unit(result.uncertainty.values[voxel])):.2f}")
+        return ", ".join(parts)
+
+
+def _as_bytes(values: Array) -> npt.NDArray[np.uint8]:
+    """Uncertainty 0..1 as 0..255; bytes are that already."""
+    if values.dtype == np.uint8:
+        return np.asarray(values, np.uint8)
+    return np.asarray(np.clip(np.nan_to_num(values), 0, 1) * 255, np.uint8)
+
+
+def _as_unit(value: np.generic) -> float:
+    return float(value.item()) / (255.0 if value.dtype == np.uint8 else 1.0)

@@ -1,0 +1,148 @@
+"""What is drawn over the volume: which result, how opaque, and where it is unsure."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from atomseg_app.errors import UserError
+from atomseg_app.gui.actions import ActionRegistry
+from atomseg_app.gui.sections import ActionButton, muted
+from atomseg_app.gui.segmentation import edits
+from atomseg_app.gui.segmentation.classes_panel import share_text
+from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
+from atomseg_app.gui.undo import UndoStack
+from atomseg_app.label_classes import IGNORE
+
+_NONE = -1
+_COUNTED = 1 << 25
+
+
+class ResultPanel(QWidget):
+    """Follows the model, and tells it what to show."""
+
+    def __init__(self, model: SegModel, undo: UndoStack, actions: ActionRegistry) -> None:
+        super().__init__()
+        self._model, self._undo = model, undo
+        self.result = QComboBox()
+        self.result.setAccessibleName("Result that is shown")
+        self.result.setToolTip("Which segmentation of this volume is drawn over it.")
+        self.remove = QPushButton("Remove")
+        self.remove.setToolTip("Forget the result that is shown; can be undone.")
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(5, 100)
+        self.opacity.setAccessibleName("Opacity of the labels")
+        self.opacity.setToolTip("How opaque labels are drawn over the grey levels.")
+        self.fractions = muted()
+        self.fractions.setAccessibleName("Volume fractions of the result")
+        self._boxes = {}
+        switches = QGridLayout()
+        switches.setSpacing(6)
+        for row, name in enumerate(("show_painted", "show_uncertainty")):
+            self._boxes[name] = ActionBox(actions, f"segmentation.{name}")
+            switches.addWidget(self._boxes[name], row, 0)
+        top = QHBoxLayout()
+        top.addWidget(self.result, 1)
+        top.addWidget(self.remove)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Opacity", self.opacity)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        layout.addLayout(form)
+        layout.addLayout(switches)
+        layout.addWidget(self.fractions)
+        layout.addWidget(ActionButton(actions.qaction("segmentation.use_result")))
+        self.result.currentIndexChanged.connect(lambda _index: model.show(result=int(self.result.currentData())))
+        self.opacity.valueChanged.connect(lambda value: model.show(opacity=value / 100))
+        self.remove.clicked.connect(lambda _checked: self.remove_result())
+        for signal in (model.current_changed, model.layers_changed):
+            signal.connect(self.refresh)
+        self._counted: tuple[object, str] = (None, "")
+        self.refresh()
+
+    def remove_result(self) -> None:
+        """Forget the result that is shown."""
+        entry, index, result = self._model.entry, self._model.shown.result, self._model.result()
+        if entry is None or result is None:
+            raise UserError("No result is shown.")
+        after = edits.without_result(entry, index)
+        self._model.show(result=min(index, len(after.results) - 1), errors=False, reference=_NONE)
+        self._undo.push(
+            edits.ChangeEntry(
+                self._model, self._model.current_id, f"Remove {result.name}", after, edits.cost_of(result)
+            )
+        )
+
+    def refresh(self) -> None:
+        """Show what is shown."""
+        entry, shown, result = self._model.entry, self._model.shown, self._model.result()
+        blockers = [QSignalBlocker(self.result), QSignalBlocker(self.opacity)]
+        names = [] if entry is None else [each.name for each in entry.results]
+        self.result.clear()
+        self.result.addItem("None" if names else "No result yet", _NONE)
+        for index, name in enumerate(names):
+            self.result.addItem(name, index)
+        self.result.setCurrentIndex(self.result.findData(shown.result if result is not None else _NONE))
+        self.opacity.setValue(round(100 * shown.opacity))
+        for blocker in blockers:
+            blocker.unblock()
+        self.remove.setEnabled(result is not None)
+        self.fractions.setText(self._fractions())
+        self.fractions.setVisible(bool(self.fractions.text()))
+
+    def _fractions(self) -> str:
+        """Share of each class in the result; counted once."""
+        entry, result = self._model.entry, self._model.result()
+        if entry is None or result is None:
+            return ""
+        if self._counted[0] is not result:
+            self._counted = (result, fractions_text(entry, result))
+        return self._counted[1]
+
+
+def fractions_text(entry: Entry, result: Result) -> str:
+    """Share of each class in what a result labels; of a large volume every few slices are counted."""
+    values = result.labels.values
+    step = max(1, values.size // _COUNTED)
+    counts = np.zeros(256, np.int64)
+    for plane in values[::step]:
+        counts += np.bincount(plane.ravel(), minlength=256)
+    whole = int(counts[:IGNORE].sum())
+    named = {each.value: each.name for each in (*entry.classes, *result.labels.classes)}
+    parts = [f"{named[value]} {share_text(int(counts[value]), whole)}" for value in sorted(named) if counts[value]]
+    return ", ".join(parts) + (f" (of every {step} slices)" if step > 1 else "")
+
+
+class ActionBox(QCheckBox):
+    """A tick box for a checkable action of the registry."""
+
+    def __init__(self, actions: ActionRegistry, action_id: str) -> None:
+        super().__init__()
+        self._action = actions.qaction(action_id)
+        self.setObjectName(f"button.{action_id}")
+        self.clicked.connect(lambda _checked: self._action.trigger())
+        self._action.changed.connect(self._follow)
+        self._follow()
+
+    def _follow(self) -> None:
+        self.setText(self._action.text())
+        self.setAccessibleName(self._action.text())
+        self.setEnabled(self._action.isEnabled())
+        self.setToolTip(self._action.toolTip())
+        blocker = QSignalBlocker(self)
+        self.setChecked(self._action.isChecked())
+        blocker.unblock()

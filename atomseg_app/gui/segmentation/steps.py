@@ -1,0 +1,69 @@
+"""The right side of the tab: from classes to exports, one section each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
+from atomseg_app.gui.segmentation.classes_panel import ClassesPanel
+from atomseg_app.gui.segmentation.computing import CLEANING
+from atomseg_app.gui.segmentation.result_panel import ResultPanel
+from atomseg_app.gui.segmentation.segment_panel import SegmentPanel
+from atomseg_app.gui.segmentation.train_panel import TrainPanel
+from atomseg_app.gui.volumes.show3d_panel import Show3DPanel
+
+if TYPE_CHECKING:
+    from atomseg_app.gui.segmentation.tab import SegmentationTab
+
+
+class Steps(StepColumn):
+    """Panels of the steps; their buttons are actions of the registry, which must have been registered."""
+
+    def __init__(self, tab: SegmentationTab) -> None:
+        context, model, computing = tab.context, tab.model, tab.computing
+        actions = context.actions
+        self.classes = ClassesPanel(model, context)
+        self.train = TrainPanel(context, model)
+        self.segment = SegmentPanel(model, computing, actions)
+        self.result = ResultPanel(model, context.undo, actions)
+        self.show3d = Show3DPanel(tab.volume3d)
+        self.classes_section = _section("1  Classes and labels", "What is painted, and in which colour.", self.classes)
+        self.classes_section.body.addLayout(_buttons(tab, ("add_class", "remove_class", "between", "open_labels")))
+        self.clean_section = _section(
+            "Tidy up labels", "Edits of the chosen class in the whole volume.",
+            muted("Of the chosen class, in the whole volume:"), folded=True,
+        )  # fmt: skip
+        self.clean_section.body.addLayout(_buttons(tab, (*CLEANING, "clear_labels")))
+        self.train_section = _section("2  Train", "A network learns from what you painted.", self.train)
+        self.segment_section = _section("3  Segment", "A network labels the whole volume.", self.segment)
+        self.result_section = _section("4  Result", "What is drawn over the volume.", self.result)
+        self.show_section = _section("Show in 3D", "How the volume is drawn in 3D.", self.show3d, folded=True)
+        self.save_section = _section(
+            "7  Save", "Labels, pictures, movies.",
+            muted("The result that is shown is written, else what was painted."),
+        )  # fmt: skip
+        self.save_section.body.addLayout(_buttons(tab, ("save_labels", "save_picture", "movie"), columns=1))
+        super().__init__(
+            "Steps",
+            [self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,
+             self.show_section, self.save_section],
+        )  # fmt: skip
+        self.train.run.finished.connect(self.segment.look_for_models)
+
+
+def _section(title: str, tip: str, content: QWidget, *, folded: bool = False) -> Section:
+    section = Section(title, tip, folded=folded)
+    section.setObjectName(f"section.segmentation.{title.split()[-1].lower()}")
+    section.body.addWidget(content)
+    return section
+
+
+def _buttons(tab: SegmentationTab, names: tuple[str, ...], columns: int = 2) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setSpacing(6)
+    for index, name in enumerate(names):
+        button = ActionButton(tab.context.actions.qaction(f"segmentation.{name}"))
+        grid.addWidget(button, index // columns, index % columns)
+    return grid

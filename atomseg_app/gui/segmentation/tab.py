@@ -1,0 +1,311 @@
+"""The workspace for 3D segmentation: volumes left, slices with labels in the middle, the steps of the work right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from atomseg_app.data import Data, Labels, Volume
+from atomseg_app.errors import UserError
+from atomseg_app.gui.context import Context
+from atomseg_app.gui.contrast import Contrast
+from atomseg_app.gui.entry_edits import CloseEntry
+from atomseg_app.gui.segmentation import edits, saved_state
+from atomseg_app.gui.segmentation.actions import segmentation_actions
+from atomseg_app.gui.segmentation.brush_bar import BrushBar
+from atomseg_app.gui.segmentation.computing import Computing
+from atomseg_app.gui.segmentation.data_list import DataList
+from atomseg_app.gui.segmentation.empty_page import EmptyPage
+from atomseg_app.gui.segmentation.files import Files
+from atomseg_app.gui.segmentation.label_store import LabelStore
+from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
+from atomseg_app.gui.segmentation.overlay import Overlays
+from atomseg_app.gui.segmentation.painter import Painter
+from atomseg_app.gui.segmentation.steps import Steps
+from atomseg_app.gui.segmentation.toolbox import Toolbox
+from atomseg_app.gui.tab import Tab, TourStep
+from atomseg_app.gui.tool_strip import tool_strip
+from atomseg_app.gui.volumes.slices_view import SlicesView
+from atomseg_app.gui.volumes.volume3d import Volume3D
+from atomseg_app.jobs.tasks import TaskResult
+from atomseg_app.operations import Operation
+
+_STRIP = (
+    ("segmentation.tool_look", "segmentation.tool_brush", "segmentation.tool_eraser", "segmentation.tool_threshold",
+     "segmentation.tool_fill", "segmentation.tool_polygon", "segmentation.tool_lasso", "segmentation.tool_ball"),
+    ("segmentation.tool_grow", "segmentation.tool_pick", "segmentation.between"),
+    ("segmentation.show_painted", "segmentation.show_uncertainty", "segmentation.show_errors"),
+    ("segmentation.show_all", "segmentation.show_xy", "segmentation.show_3d"),
+    ("segmentation.fit", "segmentation.zoom_in", "segmentation.zoom_out"),
+)  # fmt: skip
+
+
+class SegmentationTab(Tab):
+    """From a tomogram and a few painted slices to measured particles."""
+
+    name: ClassVar[str] = "segmentation"
+    title: ClassVar[str] = "3D segmentation"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.model = SegModel()
+        self.painter = Painter(self.model, context.undo, context.notify.info)
+        self.computing = Computing(context, self.model, self.painter)
+        self.files = Files(self)
+        self.tool_name = "look"
+        self.part = ""
+
+    # -- the window's side
+
+    def register_actions(self) -> None:
+        """Register the actions."""
+        self.context.actions.add_all(segmentation_actions(self))
+
+    def accepts(self, item: Data) -> bool:
+        """Volumes, and labels of one."""
+        return isinstance(item, Volume | Labels)
+
+    def prefers(self, item: Data) -> bool:
+        """What it accepts, while it is in front; labels always."""
+        return isinstance(item, Volume | Labels)
+
+    def add_item(self, item: Data) -> None:
+        """Show one more volume; labels become a result of the volume of their size. Raises UserError without one."""
+        if isinstance(item, Volume):
+            self.model.add(Entry(item))
+        elif isinstance(item, Labels):
+            self.add_labels(item)
+
+    def is_empty(self) -> bool:
+        """Whether nothing is open."""
+        return not self.model.entries
+
+    def clear(self) -> None:
+        """Close everything."""
+        self.model.clear()
+
+    def save_state(self) -> tuple[dict[str, Any], list[Data]]:
+        """Volumes, what was painted on each, and their results."""
+        return saved_state.of_model(self.model)
+
+    def restore_state(self, state: dict[str, Any], items: list[Data]) -> None:
+        """Inverse of :meth:`save_state`."""
+        saved_state.restore_model(self.model, state, items)
+
+    def tour(self) -> list[TourStep]:
+        """From a volume to measured particles."""
+        steps = self.steps
+        return [
+            TourStep(self.data_list, "Your volumes", "Drop a reconstructed volume anywhere."),
+            TourStep(steps.segment_section, "A first answer", "A network that comes with the program: no painting."),
+            TourStep(steps.classes_section, "Classes", "Choose one and paint it in a few slices; the rest is ignored."),
+            TourStep(self.strip, "Tools", "Brush, lasso, fill, 3D ball, grow. Right click moves the cross-hair."),
+            TourStep(steps.train_section, "Train", "Watch the curves; stop when they are flat, the best is kept."),
+            TourStep(steps.result_section, "Look at it", "Where it is unsure or wrong, paint a little more there."),
+        ]  # fmt: skip
+
+    # -- tools
+
+    def take_tool(self, name: str) -> None:
+        """Take a tool into the hand."""
+        self.tool_name = name
+        self.toolbox.take(name)
+        self.brush_bar.show_tool(name, "" if name == "look" else self.toolbox.hint)
+        self.context.actions.refresh()
+
+    def step_brush(self, factor: float) -> None:
+        """A larger or smaller brush."""
+        self.brush_bar.step_radius(factor)
+
+    def choose_class(self, row: int) -> None:
+        """Paint with the class in a row of the list."""
+        entry = self.model.entry
+        if entry is not None and row < len(entry.classes):
+            self.model.choose(entry.classes[row].value)
+
+    # -- labels
+
+    def add_labels(self, labels: Labels) -> None:
+        """Labels as one more result of the volume of their shape. Raises UserError naming both shapes."""
+        entry, entry_id = self.model.entry, self.model.current_id
+        if entry is None:
+            raise UserError("Open the volume first, then its labels.")
+        fitting = [i for i, each in self.model.entries.items() if each.data.shape == labels.shape]
+        if not fitting:
+            theirs, ours = (" × ".join(map(str, reversed(item.shape))) for item in (labels, entry.data))
+            raise UserError(f"The labels have {theirs} voxels, but the volume that is shown has {ours}.")
+        if entry_id not in fitting:
+            entry_id = fitting[0]
+            self.model.show_entry(entry_id)
+        self.add_result(entry_id, Result(labels, labels.source.name), "Open labels")
+
+    def add_result(self, entry_id: int, result: Result, text: str) -> None:
+        """One more result of an entry, shown at once."""
+        entry = self.model.entries.get(entry_id)
+        if entry is None:
+            return
+        known = {each.value for each in entry.classes}
+        new = tuple(each for each in result.labels.classes if each.value not in known)
+        names = {each.name for each in entry.classes}
+        new = tuple(each if each.name not in names else replace(each, name=f"{each.name} {each.value}") for each in new)
+        after = edits.with_result(replace(entry, classes=tuple(sorted((*entry.classes, *new), key=lambda c: c.value))),
+                                  result)  # fmt: skip
+        self.context.undo.push(edits.ChangeEntry(self.model, entry_id, text, after, edits.cost_of(result)))
+        if entry_id == self.model.current_id:
+            self.model.show(result=len(after.results) - 1)
+
+    def clear_labels(self) -> None:
+        """Forget everything that was painted on the volume that is shown."""
+        entry = self.model.entry
+        if entry is not None and entry.store is not None:
+            after = replace(entry, store=LabelStore.empty(entry.data.shape))
+            cost = int(entry.store.values.nbytes)
+            self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, "Clear labels", after, cost))
+
+    def use_result(self) -> None:
+        """Paint on from what the result says."""
+        entry, result = self.model.entry, self.model.result()
+        if entry is not None and result is not None:
+            after = edits.taken_over(entry, result.labels.values)
+            cost = int(result.labels.values.nbytes)
+            text = f"Paint on from {result.name}"
+            self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, text, after, cost))
+            self.model.show(painted=True, result=-1)
+
+    # -- running
+
+    def run(self, operation: Operation) -> None:
+        """Run an operation on the volume that is shown with the values of its form."""
+        self.steps.segment_section.unfold()
+        entry, entry_id = self.model.entry, self.model.current_id
+        if entry is None:
+            raise UserError("Nothing is open; open a volume first.")
+        parameters = self.steps.segment.parameters(operation.name)
+
+        def done(result: TaskResult) -> None:
+            labels, *beside = result.items
+            names = dict(zip(result.value or (), beside, strict=True))
+            assert isinstance(labels, Labels)
+            made = Result(labels, str(getattr(parameters, "model", operation.title)), names.get("entropy"))
+            self.add_result(entry_id, made, operation.title)
+            for note in labels.history[-1].notes if labels.history else ():
+                self.context.notify.info(note)
+
+        self.computing.submit(operation, parameters, (entry.data,), f"{operation.title}: {entry.title}", done)
+
+    def why_not_train(self) -> str:
+        """Why no network can be trained now."""
+        return self.steps.train.why_not() if self.built else ""
+
+    def why_not_shown(self, layer: str) -> str:
+        """Why a layer over the result cannot be drawn."""
+        result = self.model.result()
+        if layer == "uncertainty" and result is not None and result.uncertainty is None:
+            return "Segment with Uncertainty switched on; this result has none."
+        if layer == "errors" and self.model.reference() is None:
+            return "Paint some labels, or open others of this volume, to compare with."
+        return ""
+
+    # -- view
+
+    def widen(self, part: str) -> None:
+        """Give one part all the room."""
+        self.slices.widen(part)
+
+    def fit(self) -> None:
+        """The whole slices."""
+        self.slices.fit()
+
+    def zoom(self, factor: float) -> None:
+        """Closer or farther."""
+        self.slices.zoom(factor)
+
+    def close_current(self) -> None:
+        """Close the volume that is shown."""
+        entry = self.model.entry
+        if entry is not None:
+            painted = 0 if entry.store is None else int(entry.store.values.nbytes)
+            cost = int(entry.data.values.nbytes) + painted + sum(edits.cost_of(each) for each in entry.results)
+            self.context.undo.push(CloseEntry(self.model, self.model.current_id, "", cost))
+
+    # -- inside
+
+    def _build(self) -> None:
+        """Views and steps, and what they hear of each other."""
+        theme, actions = self.context.theme, self.context.actions
+        self.data_list = DataList(self.model, theme)
+        self.volume3d = Volume3D(self.model, theme)
+        self.slices = SlicesView(self.model, theme, self.volume3d)
+        self.overlays = Overlays(self.model, self.slices)
+        self.toolbox = Toolbox(
+            self.model, self.painter, self.slices, partial(self._seeded, self.computing.grow),
+            partial(self._seeded, self.computing.pick),
+        )  # fmt: skip
+        self.brush_bar = BrushBar(self.model, self.painter)
+        self.strip = tool_strip(actions, _STRIP)
+        self.empty = EmptyPage(theme, actions.qaction("file.open"))
+        self.pages = QStackedWidget()
+        work = QWidget()
+        column = QVBoxLayout(work)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for widget in (self.strip, self.brush_bar):
+            column.addWidget(widget)
+        column.addWidget(self.slices, 1)
+        self.work = work
+        for page in (self.empty, work):
+            self.pages.addWidget(page)
+        self.steps = Steps(self)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        for widget in (self.data_list, self.pages, self.steps):
+            splitter.addWidget(widget)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([230, 800, 340])
+        splitter.setCollapsible(1, False)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(splitter)
+        self._connect()
+        self.take_tool("look")
+        self._on_current()
+
+    def _connect(self) -> None:
+        model = self.model
+        model.current_changed.connect(self._on_current)
+        for signal in (
+            model.current_changed, model.layers_changed, model.entries_changed, self.computing.changed,
+            self.context.undo.changed,
+        ):  # fmt: skip
+            signal.connect(self.context.actions.refresh)
+        self.slices.contrast_changed.connect(self.volume3d.set_contrast)
+        self.slices.contrast_changed.connect(self._on_contrast)
+        self.slices.widened.connect(self._on_widened)
+        self.volume3d.surface_wanted.connect(
+            lambda values, level: self.computing.make_surface(
+                values, level, lambda vertices, faces: self.volume3d.set_surface(values, vertices, faces)
+            )
+        )
+
+    def _on_current(self) -> None:
+        self.pages.setCurrentWidget(self.empty if self.model.volume() is None else self.work)
+
+    def _on_widened(self, part: str) -> None:
+        self.part = part
+        self.context.actions.refresh()
+
+    def _on_contrast(self, contrast: Contrast) -> None:
+        """The range of the threshold brush begins as the brighter half of another volume."""
+        brush = self.painter.brush
+        if not contrast.low <= brush.low <= contrast.high:
+            middle = 0.5 * (contrast.low + contrast.high)
+            self.painter.set_brush(replace(brush, low=middle, high=max(contrast.high, brush.high)))
+
+    def _seeded(self, compute: Any, seed: tuple[int, int, int]) -> None:
+        try:
+            compute(seed)
+        except UserError as problem:
+            self.context.notify.info(str(problem))
