@@ -95,6 +95,10 @@ def as_pixels(block: Block) -> npt.NDArray[Any]:
     return block.reshape(-1, lanes).view(lanes_dtype(lanes))[:, 0]
 
 
+_LEAST_VIEWS = 8
+"""That are projected at once: the image goes through the caches anew for each piece of the views."""
+
+
 class BlockProjector:
     """Projection and back projection of blocks of ``lanes`` slices, all views or those of ``views``.
 
@@ -137,7 +141,7 @@ class BlockProjector:
         def piece(first: int, last: int) -> None:
             kernels.forward(pixels, self.rays, chosen, first, last, self._bins, cells)
 
-        in_pieces(piece, len(chosen), self._threads)
+        in_pieces(piece, len(chosen), self._threads, _LEAST_VIEWS)
 
     def back(
         self,

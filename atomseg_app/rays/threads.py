@@ -24,17 +24,18 @@ def _helpers(process_id: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="rays")
 
 
-def in_pieces(work: Callable[[int, int], None], total: int, threads: int | None = None) -> None:
+def in_pieces(work: Callable[[int, int], None], total: int, threads: int | None = None, least: int = 1) -> None:
     """Call ``work(first, last)`` for pieces that cover 0..total; ``work`` lets go of the interpreter as kernels do.
 
-    On ``threads``, by default all that the process may have.
+    On ``threads``, by default all that the process may have. Where every piece has a cost of its own, pieces are
+    ``least`` long or more, unless threads would go without.
     """
     threads = min(threads or thread_count(), total)
     if threads <= 1:
         if total:
             work(0, total)
         return
-    pieces = min(total, threads * _PIECES_A_THREAD)
+    pieces = max(threads, min(total // least, threads * _PIECES_A_THREAD))
     numbers = itertools.count()
 
     def take() -> None:
