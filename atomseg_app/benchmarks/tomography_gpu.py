@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from atomseg_app.benchmarks.table import print_table
+from atomseg_app.benchmarks.verdicts import Bar, at_least, at_most
 
 _SIZE, _VIEWS, _ITERATIONS, _SMALL = 512, 140, 10, 96
 _TITLE = f"""SIRT of {_SIZE}^3 voxels from {_VIEWS} views on the GPU, {_ITERATIONS} iterations without transfers.
@@ -15,13 +16,13 @@ least (volume and views twice each way) against a copy of the volume. Difference
 largest value."""
 
 
-def gpu() -> None:
-    """Print the table where there is a CUDA device; one line where there is none."""
+def gpu() -> list[Bar]:
+    """Print the table where there is a CUDA device; one line, and no bar, where there is none."""
     import torch
 
     if not torch.cuda.is_available():
         print_table("SIRT on a GPU: no CUDA device here.", ["updates a second"], [["not measured"]])
-        return
+        return []
     from atomseg_app.operations import Report
     from atomseg_app.tomography.device_iterations import cuda_projector, device_parts
     from atomseg_app.tomography.geometry import Geometry
@@ -50,6 +51,10 @@ def gpu() -> None:
     moved = 4 * 4 * (_SIZE**3 + views.size) / seconds
     row = [torch.cuda.get_device_name(), updates / 1e9, 100 * moved / _bandwidth(), difference]
     print_table(_TITLE, ["device", "10^9 updates a second", "% of bandwidth", "difference"], [row])
+    return [
+        at_least("10^9 voxel-view updates a second on the GPU", 100, updates / 1e9),
+        at_most("difference between GPU and CPU", 1e-4, difference),
+    ]
 
 
 def _bandwidth() -> float:

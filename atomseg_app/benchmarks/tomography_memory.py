@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from atomseg_app.benchmarks.table import print_table
+from atomseg_app.benchmarks.verdicts import Bar, at_most
 
 _CODE = """
 import resource
@@ -30,11 +31,15 @@ _TITLE = """Peak memory of reconstructing 256 slices of 256 x 256 from 75 views,
 together (float32); the views are counted, the program itself is not."""
 
 
-def memory() -> None:
-    """Print the table."""
+def memory() -> list[Bar]:
+    """Print the table; gives the bars."""
     rows: list[list[object]] = []
+    bars = []
     for name in ("sirt", "mlem", "fbp", "tv"):
         code = _CODE.format(size=256, name=name)
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        rows.append([name, float(done.stdout.split()[-1])])
+        times = float(done.stdout.split()[-1])
+        rows.append([name, times])
+        bars.append(at_most(f"peak memory of 256^3, {name}", 3, times, "times input and output"))
     print_table(_TITLE, ["method", "times input and output"], rows)
+    return bars

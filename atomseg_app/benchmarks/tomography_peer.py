@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from atomseg_app.benchmarks.verdicts import Spent
 from atomseg_app.simulate.ellipsoids import Floats
 
 
-def astra_sirt(views: Floats, tilt_deg: tuple[float, ...], iterations: int) -> tuple[Floats, float] | None:
+def astra_sirt(views: Floats, tilt_deg: tuple[float, ...], iterations: int) -> tuple[Floats, Spent] | None:
     """Volume (z, y, x) that ASTRA's SIRT makes of views (view, y, x), and its seconds; None where it is absent."""
     python = os.environ.get("ATOMSEG_PEER_PYTHON") or (sys.executable if find_spec("astra") else None)
     if python is None:
@@ -27,4 +28,4 @@ def astra_sirt(views: Floats, tilt_deg: tuple[float, ...], iterations: int) -> t
         if done.returncode:
             return None
         with np.load(result, allow_pickle=False) as out:
-            return out["volume"], float(out["seconds"])
+            return out["volume"], Spent(float(out["seconds"]), float(out["cpu_seconds"]))
