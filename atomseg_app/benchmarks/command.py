@@ -15,17 +15,20 @@ Benchmark = Literal[
     "defects",
     "strain",
     "tomography",
+    "wedge",
+    "wedge-range",
+    "wedge-uncertainty",
     "alignment",
     "networks",
     "all",
 ]
 _IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain", "tomography", "alignment")
-"""Of ``all``: columns ends with detection; networks, which takes an hour, is asked for by name."""
+"""Of ``all``: columns ends with detection; networks and wedge, which take long, are asked for by name."""
 
 
 def run_benchmark(name: Benchmark) -> int:
     """Run one benchmark, or ``all``; each prints its figures. Returns 0, or 1 if one says that it failed."""
     failed = False
     for module in _IN_ORDER if name == "all" else (name,):
-        failed |= bool(importlib.import_module(f"atomseg_app.benchmarks.{module}").run())
+        failed |= bool(importlib.import_module(f"atomseg_app.benchmarks.{module.replace('-', '_')}").run())
     return int(failed)

@@ -1,0 +1,42 @@
+"""Figures of missing-wedge filling: ``atomseg bench wedge``.
+
+Families of objects that no network was trained or chosen on; the networks are those that are installed, ours is
+``wedge-residual``. The variable ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a
+twenty-fifth of how many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the
+former are (128), ``ATOMSEG_BENCH_SLICES`` how many slices are timed (256).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from atomseg_app.benchmarks import wedge_atoms, wedge_projections, wedge_protocol, wedge_table, wedge_time
+from atomseg_app.benchmarks.options import COUNT_VARIABLE, SIZE_VARIABLE, number
+from atomseg_app.benchmarks.table import cores, print_table
+from atomseg_app.benchmarks.wedge_networks import METHODS, installed, training_of
+
+_PICTURES, _SIZE, _PROTOCOL = 8, 128, 25
+
+
+def run() -> int:
+    """Print all tables. Returns 0, or 1 if a figure falls short of what is wanted."""
+    count, size_px = number(COUNT_VARIABLE, _PICTURES), number(SIZE_VARIABLE, _SIZE, 32)
+    there = installed()
+    rows = [
+        [name, ", ".join(METHODS[name]), training_of(name) if name in there else "not installed"] for name in METHODS
+    ]
+    print_table("The networks.", ["method", "models", "training"], rows)
+    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        failed = wedge_table.run(pool, count, size_px)
+        failed |= wedge_protocol.run(pool, _PROTOCOL * count)
+        failed |= wedge_projections.run(pool, count, size_px)
+    failed |= wedge_atoms.run()
+    failed |= wedge_time.run()
+    return int(failed)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
