@@ -41,6 +41,7 @@ class WedgeResidual(nn.Module):
     ) -> None:
         super().__init__()
         self.start = start
+        self.weight = 1.0  # of total variation, times the one that the views' noise suggests
         self.correct = nn.ModuleList(_Correction(stem, widths, depth) for _ in range(stages))
         self.obey = nn.ModuleList(Obedience(steps) for _ in range(stages))
 
@@ -51,7 +52,7 @@ class WedgeResidual(nn.Module):
             scale = brightness(soft)
             soft, wanted = soft / scale, views.float() / scale
             noise = relative_noise(wanted)
-            image = total_variation(beam, wanted, found_weight(wanted), self.start, soft)
+            image = total_variation(beam, wanted, self.weight * found_weight(wanted), self.start, soft)
         for correct, obey in zip(self.correct, self.obey, strict=True):
             image = correct(image, soft, wanted, beam, noise)
             image = obey(image, wanted, beam, noise)
@@ -108,7 +109,8 @@ class _Correction(nn.Module):
 def unexplained(image: torch.Tensor, wanted: torch.Tensor, beam: ParallelBeam) -> tuple[torch.Tensor, torch.Tensor]:
     """What is left of the views, smeared back as SIRT does and by filtered back projection, each (slices, z, x)."""
     left = wanted - beam.project(image)
-    return beam.voxel_weight * beam.smear(beam.ray_weight * left), beam.smear(filtered(beam, left))
+    plain, sharp = beam.smear(torch.stack([beam.ray_weight * left, filtered(beam, left)]))
+    return beam.voxel_weight * plain, sharp
 
 
 def corrected(unet: UNet, channels: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,155 @@
+"""Learning from the user's own series: killed and gone on with, cancelled, stopped, seeded, refused."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from atomseg_app.errors import Cancelled, UserError
+from atomseg_app.operations import Report
+from atomseg_app.rays.parallel_beam import ParallelBeam
+from atomseg_app.simulate.wedge import WedgeSimulator
+from atomseg_app.simulate.wedge_preset import WEDGE_TRAINING
+from atomseg_app.tomography.self_supervised import fill_self
+from atomseg_app.tomography.turned_slices import turned
+
+TILTS = torch.arange(-60, 61, 5, dtype=torch.float64)
+QUIET = replace(
+    WEDGE_TRAINING, counted=0.0, shift_px=(0.0, 0.0), tilt_error_deg=(0.0, 0.0), gain=(0.0, 0.0), size_px=32,
+    families=("ellipses",),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def series() -> tuple[torch.Tensor, torch.Tensor, ParallelBeam]:
+    """True slices, views and beam."""
+    batch = WedgeSimulator(QUIET, 3, torch.device("cpu")).batch(4, TILTS)
+    return batch.truth, batch.views, ParallelBeam(TILTS, 32)
+
+
+def rms(image: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((image - truth).square().mean().sqrt())
+
+
+def test_a_quarter_turn_is_exact_and_a_mirror_image_is_its_own_inverse() -> None:
+    slices = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(1))
+    quarter, none = torch.full((3,), np.pi / 2, dtype=torch.float32), torch.zeros(3)
+    no, yes = torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
+    torch.testing.assert_close(turned(slices, none, no), slices, rtol=0, atol=1e-4)
+    found = turned(slices, quarter, no)
+    assert min(float((found - slices.rot90(k, (1, 2))).abs().max()) for k in (1, -1)) < 1e-4
+    torch.testing.assert_close(turned(slices, none, yes), slices.flip(2), rtol=0, atol=1e-4)
+    torch.testing.assert_close(turned(turned(slices, none, yes), none, yes), slices, rtol=0, atol=1e-4)
+
+
+def test_a_seed_gives_the_same_answer_again_and_views_are_obeyed(
+    series: tuple[torch.Tensor, torch.Tensor, ParallelBeam],
+) -> None:
+    truth, views, beam = series
+    shown: list[np.ndarray] = []
+    report = Report(on_preview=lambda _name, array: shown.append(np.asarray(array)))
+    first, again = (fill_self(views, beam, report, steps=6, seed=5) for _ in range(2))
+    other = fill_self(views, beam, Report(), steps=6, seed=6)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.shape == truth.shape
+    assert float(first.min()) >= 0
+    assert shown[0].shape == (32, 32)
+    misfit = (beam.project(first) - views).norm() / views.norm()
+    assert float(misfit) < 0.05
+    assert rms(first, truth) < 0.5 * rms(torch.zeros_like(truth), truth)
+
+
+def test_a_run_that_was_cancelled_goes_on_as_if_nothing_had_happened(
+    series: tuple[torch.Tensor, torch.Tensor, ParallelBeam], tmp_path: Path
+) -> None:
+    _, views, beam = series
+    told = itertools.count(1)
+    state = {"cancelled": False}
+
+    def on_progress(_fraction: float, _message: str) -> None:
+        state["cancelled"] = next(told) > 4
+
+    with pytest.raises(Cancelled):
+        fill_self(
+            views, beam, Report(on_progress, cancelled=lambda: state["cancelled"]), folder=tmp_path, steps=6, seed=5
+        )
+    assert (tmp_path / "round-1" / "checkpoint.safetensors").exists()
+    whole = fill_self(views, beam, Report(), steps=6, seed=5)
+    assert torch.equal(fill_self(views, beam, Report(), folder=tmp_path, steps=6, seed=5), whole)
+    assert torch.equal(fill_self(views, beam, Report(), folder=tmp_path, steps=6, seed=5), whole), "nothing is left"
+    with pytest.raises(UserError, match="another series, or with another seed"):
+        fill_self(views, beam, Report(), folder=tmp_path, steps=6, seed=6)
+    with pytest.raises(UserError, match="another series, or with another seed"):
+        fill_self(2 * views, beam, Report(), folder=tmp_path, steps=6, seed=5)
+    (tmp_path / "self.json").write_text("{", "utf-8")
+    with pytest.raises(UserError, match=r"self\.json cannot be read"):
+        fill_self(views, beam, Report(), folder=tmp_path, steps=6, seed=5)
+
+
+def test_stopping_keeps_what_there_is(series: tuple[torch.Tensor, torch.Tensor, ParallelBeam]) -> None:
+    truth, views, beam = series
+    told = itertools.count(1)
+    state = {"stopping": False}
+
+    def on_progress(_fraction: float, _message: str) -> None:
+        state["stopping"] = next(told) > 3
+
+    found = fill_self(views, beam, Report(on_progress, stopping=lambda: state["stopping"]), steps=10_000, seed=5)
+    assert rms(found, truth) < 0.5 * rms(torch.zeros_like(truth), truth)
+
+
+def test_a_run_that_was_killed_goes_on_and_is_as_good(
+    series: tuple[torch.Tensor, torch.Tensor, ParallelBeam], tmp_path: Path
+) -> None:
+    truth, views, beam = series
+    safetensors.torch.save_file({"views": views}, tmp_path / "views.safetensors")
+    script = f"""
+        from pathlib import Path
+        import safetensors.torch, torch
+        from atomseg_app.operations import Report
+        from atomseg_app.rays.parallel_beam import ParallelBeam
+        from atomseg_app.tomography import self_supervised
+        torch.set_num_threads(1)
+        self_supervised._CHECKPOINT_S = 0.0
+        views = safetensors.torch.load_file({str(tmp_path / "views.safetensors")!r})["views"]
+        beam = ParallelBeam(range(-60, 61, 5), 32)
+        report = Report(lambda fraction, message: print(message, flush=True))
+        self_supervised.fill_self(views, beam, report, folder=Path({str(tmp_path / "run")!r}), steps=40, seed=5)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step 12"):
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert (tmp_path / "run" / "round-1" / "checkpoint.safetensors").exists()
+    steps: list[str] = []
+    began = time.monotonic()
+    found = fill_self(
+        views, beam, Report(lambda _, message: steps.append(message)), folder=tmp_path / "run", steps=40, seed=5
+    )
+    assert time.monotonic() - began < 600
+    assert not any(step.startswith("step 5 ") for step in steps[:20]), "what was done is not done again"
+    whole = fill_self(views, beam, Report(), steps=40, seed=5)
+    assert rms(found, truth) < 1.05 * rms(whole, truth)
