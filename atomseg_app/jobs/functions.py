@@ -77,7 +77,7 @@ def save_volume(task: Task, report: Report) -> TaskResult:
 
 def make_surface(task: Task, report: Report) -> TaskResult:
     """Surface of a volume at ``level``: vertices (n, 3) as x, y, z in voxels, and faces (m, 3), as two images."""
-    from atomseg_app.tomography.surface import surface
+    from atomseg_app.surface import surface
 
     (volume,) = task.inputs
     assert isinstance(volume, Volume)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from atomseg_app.tomography.surface import surface
+from atomseg_app.surface import surface
 
 
 def distance(side, centre):
