@@ -10,12 +10,11 @@ from atomseg_app.networks.card import NAME_PATTERN
 from atomseg_app.operations import Parameters, parameter
 
 ArchitectureName = Literal["unet", "attention", "attention-res"]
-SIZES: dict[str, tuple[int, ...]] = {
-    "small": (16, 32, 64, 128),
-    "medium": (24, 48, 96, 160),
-    "large": (32, 64, 128, 256),
+SIZES: dict[int, dict[str, tuple[int, ...]]] = {
+    2: {"small": (16, 32, 64, 128), "medium": (24, 48, 96, 160), "large": (32, 64, 128, 256)},
+    3: {"small": (12, 24, 48, 64), "medium": (16, 32, 64, 96), "large": (24, 48, 96, 128)},
 }
-"""Channels of the levels by the name of a network's size."""
+"""Channels of the levels by dimensions and the name of a network's size; those of a name cost alike a voxel."""
 TITLES = {
     "unet": "U-Net",
     "attention": "U-Net with attention gates",
@@ -102,11 +101,12 @@ class TrainSegmentation(Parameters):
 
     def options(self, classes: int) -> dict[str, Any]:
         """Keyword arguments of the network for so many classes."""
+        dimensions = 3 if self.dimensions == "3d" else 2
         return {
             "in_channels": self.neighbours,
             "classes": classes,
-            "dimensions": 3 if self.dimensions == "3d" else 2,
-            "widths": list(SIZES[self.size]),
+            "dimensions": dimensions,
+            "widths": list(SIZES[dimensions][self.size]),
             "gates": self.architecture != "unet",
             "residual": self.architecture == "attention-res",
             "norm": self.norm,
