@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from atomseg_app.gui.entries import EntryModel, Titled
@@ -61,6 +62,36 @@ class OpenEntry(Command, Generic[E]):
         """Close it, in the state it has now, and show what was shown before."""
         self._entry = self._model.entries[self._entry_id]
         self._model.remove(self._entry_id)
+        if self._from in self._model.entries:
+            self._model.show_entry(self._from)
+
+
+class OpenEntries(Command, Generic[E]):
+    """Opens what was computed together, the first in front; undoing closes all of it."""
+
+    def __init__(self, model: EntryModel[E], entries: Sequence[E], text: str) -> None:
+        self.text = text
+        self._model, self._entries = model, list(entries)
+        self._ids: list[int] = []
+        self._from = model.current_id
+        self.cost_bytes = sum(int(entry.data.values.nbytes) for entry in entries)
+
+    def do(self) -> None:
+        """Show the first, under the same ids when redone."""
+        if not self._ids:
+            self._ids = [self._model.add(entry, show=False) for entry in self._entries]
+        else:
+            for entry_id, entry in zip(self._ids, self._entries, strict=True):
+                self._model.insert(entry_id, entry, len(self._model.entries))
+        self._model.show_entry(self._ids[0])
+
+    def undo(self) -> None:
+        """Close them, in the state they have now, and show what was shown before."""
+        open_ids = [entry_id for entry_id in self._ids if entry_id in self._model.entries]
+        self._entries = [self._model.entries[entry_id] for entry_id in open_ids]
+        self._ids = open_ids
+        for entry_id in reversed(open_ids):
+            self._model.remove(entry_id)
         if self._from in self._model.entries:
             self._model.show_entry(self._from)
 

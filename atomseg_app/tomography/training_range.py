@@ -37,6 +37,7 @@ FEATURES: Mapping[str, str] = {
 }
 """What each feature is called, as in: the views differ most in ..."""
 RANGE_FILE = "wedge_training_range.json"
+_SIDE = 3  # bins at either side
 _SIZE = 64  # bins that views are brought to
 _SLICES = 9  # that are looked at
 _LIT = 0.05  # of the brightest slice: others hold nothing to judge
@@ -91,14 +92,15 @@ def features_of(views: torch.Tensor, beam: ParallelBeam) -> Doubles:
     lit = coarse > 0.1 * coarse.amax((1, 2), keepdim=True)
     mean = (coarse * lit).sum((1, 2)) / lit.sum((1, 2)).clamp(min=1)
     total = coarse.abs().sum((1, 2)).clamp(min=1e-30)
-    sides = torch.cat([coarse[..., :3], coarse[..., -3:]], -1).abs().mean((1, 2))
+    sides = torch.stack([coarse[..., :_SIDE], coarse[..., -_SIDE:]]).mean((2, 3)).abs().amax(0)
+    noisy = 3 * noise_of(coarse)[:, None, None]  # where nothing is, noise alone is below 0
     sums = coarse.sum(-1)
     left = (coarse - rays.project(sirt(rays, coarse, _ITERATIONS))).square().mean((1, 2)).sqrt()
     detail = torch.diff(coarse, dim=-1).square().sum((1, 2)) / coarse.square().sum((1, 2)).clamp(min=1e-30)
     found = {
         "noise": noise / mean.clamp(min=1e-30),
         "sides": sides / mean.clamp(min=1e-30),
-        "negative": (-coarse).clamp(min=0).sum((1, 2)) / total,
+        "negative": (-coarse - noisy).clamp(min=0).sum((1, 2)) / total,
         "total": sums.std(-1) / sums.mean(-1).abs().clamp(min=1e-30),
         "misfit": left / torch.hypot(noise_of(coarse), _UNLIKELY * mean).clamp(min=1e-30),
         "detail": detail,

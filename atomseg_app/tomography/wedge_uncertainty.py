@@ -9,6 +9,8 @@ alone and together, noise added, other weights) all of these together went best 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import torch
 from torch.nn import functional
@@ -40,22 +42,28 @@ class Ensemble:
 
     def spread(self, views: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
         """Standard deviation (slices, z, x) of an answer's error, as the other answers tell it."""
-        total, squares, count = answer.double(), answer.double().square(), 1
-        for member in self._members(views):
-            total, squares, count = total + member, squares + member.double().square(), count + 1
-        variance = (squares / count - (total / count).square()).clamp(min=0) * count / (count - 1)
-        return CALIBRATION * smoothed(variance.float(), _SMOOTH_PX).clamp(min=0).sqrt()
+        return CALIBRATION * deviation(chain([answer], (member for _, member in self.members(views))))
 
-    def _members(self, views: torch.Tensor) -> list[torch.Tensor]:
+    def members(self, views: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """The other answers (slices, z, x), one after the other, with what they were asked with."""
         beam = self._beam
-        mirrored = self._fill(views, self._depth).flip(-2)
-        turned = self._fill(views.flip(-1), self._half).flip(-1, -2)
-        fewer = [
-            self._fill(views[:, kept.to(views.device)], rays)
-            for kept, rays in zip(self._kept, self._fewer, strict=True)
-        ]
+        yield "mirrored", self._fill(views, self._depth).flip(-2)
+        yield "turned", self._fill(views.flip(-1), self._half).flip(-1, -2)
+        for kept, rays in zip(self._kept, self._fewer, strict=True):
+            yield "fewer views", self._fill(views[:, kept.to(views.device)], rays)
         soft = sirt(beam, views, _SOFT)
-        return [mirrored, turned, *fewer, total_variation(beam, views, found_weight(views), _ITERATIONS, soft)]
+        yield "total variation", total_variation(beam, views, found_weight(views), _ITERATIONS, soft)
+
+
+def deviation(answers: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Standard deviation (slices, z, x) of answers, taken in one by one, averaged over the size of details."""
+    mean, squares, count = torch.zeros(1), torch.zeros(1), 0
+    for answer in answers:  # Welford's sums
+        count += 1
+        off = answer - mean.to(answer)
+        mean = mean.to(answer) + off / count
+        squares = squares.to(answer) + off * (answer - mean)
+    return smoothed(squares / max(1, count - 1), _SMOOTH_PX).clamp(min=0).sqrt()
 
 
 def smoothed(slices: torch.Tensor, sigma_px: float) -> torch.Tensor:

@@ -10,7 +10,15 @@ from atomseg_app.gui.actions import Action
 from atomseg_app.gui.run_panel import run_action
 from atomseg_app.gui.tomography.model import angles_known
 from atomseg_app.gui.tomography.run_panel import WORKSPACE
-from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT, operations_of
+from atomseg_app.gui.tomography.step_operations import (
+    ALIGN,
+    FILL,
+    PREPARE,
+    QUALITY,
+    RECONSTRUCT,
+    operations_of,
+)
+from atomseg_app.gui.tomography.wedge_actions import wedge_actions
 from atomseg_app.operations import Operation
 
 if TYPE_CHECKING:
@@ -19,13 +27,21 @@ if TYPE_CHECKING:
 _MENU = "Tomography"
 _ICONS = {
     PREPARE: "mdi6.image-edit-outline", ALIGN: "mdi6.align-horizontal-center", RECONSTRUCT: "mdi6.cube-scan",
-    QUALITY: "mdi6.chart-line",
+    FILL: "mdi6.circle-slice-6", QUALITY: "mdi6.chart-line",
 }  # fmt: skip
 
 
 def tomography_actions(tab: TomographyTab) -> list[Action]:
     """Every action of the tab."""
-    return [*_runs(tab), *_angles(tab), *_alignment(tab), *_view(tab), *_volume(tab), *_output(tab)]
+    return [
+        *_runs(tab),
+        *_angles(tab),
+        *_alignment(tab),
+        *_view(tab),
+        *_volume(tab),
+        *wedge_actions(tab),
+        *_output(tab),
+    ]
 
 
 def no_entry(tab: TomographyTab) -> str:
@@ -62,7 +78,7 @@ def no_volume(tab: TomographyTab) -> str:
 def _runs(tab: TomographyTab) -> list[Action]:
     shortcuts = {RECONSTRUCT: "Ctrl+R", ALIGN: "Ctrl+G"}
     found = []
-    for step in (RECONSTRUCT, ALIGN, PREPARE, QUALITY):
+    for step in (RECONSTRUCT, FILL, ALIGN, PREPARE, QUALITY):
         for index, operation in enumerate(operations_of(step)):
             shortcut = shortcuts.get(step, "") if index == 0 else ""
             found.append(run_action(

@@ -12,7 +12,7 @@ from PySide6.QtCore import Signal
 from atomseg_app.data import Array, Data, Image, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui.context import Context
-from atomseg_app.gui.entry_edits import OpenEntry
+from atomseg_app.gui.entry_edits import OpenEntries, OpenEntry
 from atomseg_app.gui.operation_jobs import OperationJobs
 from atomseg_app.gui.tomography.edits import ChangeEntry
 from atomseg_app.gui.tomography.model import Curve, Entry, TomoModel, with_data
@@ -57,17 +57,24 @@ class Computing(OperationJobs):
     def _take(self, operation: Operation, entry_id: int, before: Entry, result: TaskResult) -> None:
         item = result.items[0] if result.items else None
         if isinstance(item, Volume):
-            self._open_volume(operation, entry_id, before, item)
+            beside = dict(zip(result.value or (), result.items[1:], strict=False))
+            self._open_volume(operation, entry_id, before, item, beside)
         elif isinstance(item, TiltSeries):
             self._change_series(operation, entry_id, before, item)
         for note in item.history[-1].notes if item is not None and item.history else ():
             self._context.notify.info(note)
         self.finished.emit(operation.name, entry_id, result)
 
-    def _open_volume(self, operation: Operation, entry_id: int, before: Entry, volume: Volume) -> None:
+    def _open_volume(
+        self, operation: Operation, entry_id: int, before: Entry, volume: Volume, beside: Mapping[str, Data]
+    ) -> None:  # fmt: skip
+        """Open a volume, and volumes that came beside it under its name."""
         parameters: Mapping[str, Any] = volume.history[-1].parameters if volume.history else {}
         how = str(parameters.get("algorithm", ""))
-        how = {"fsc": f"halves, {how}", "compare-volumes": "difference"}.get(operation.name, how)
+        how = {
+            "fsc": f"halves, {how}", "compare-volumes": "difference",
+            "fill-wedge": f"filled {parameters.get('method')}",
+        }.get(operation.name, how)  # fmt: skip
         base = before.title
         known = {entry.title for entry in self._model.entries.values()}
         name = f"{base}, {how}"
@@ -76,7 +83,11 @@ class Computing(OperationJobs):
             name, count = f"{base}, {how} ({count})", count + 1
         origin = entry_id if isinstance(before.data, TiltSeries) else before.origin
         entry = Entry(volume, name, origin, dict(self.curves.get(operation.name, {})))
-        self._context.undo.push(OpenEntry(self._model, entry, operation.title))
+        further = [Entry(one, f"{name}, {what}", origin) for what, one in beside.items() if isinstance(one, Volume)]
+        if further:
+            self._context.undo.push(OpenEntries(self._model, [entry, *further], operation.title))
+        else:
+            self._context.undo.push(OpenEntry(self._model, entry, operation.title))
 
     def _change_series(self, operation: Operation, entry_id: int, before: Entry, series: TiltSeries) -> None:
         now = self._model.entries.get(entry_id)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from atomseg_app import operations
 from atomseg_app.operations import Operation
 
-PREPARE, ALIGN, RECONSTRUCT, QUALITY = "prepare", "align", "reconstruct", "quality"
+PREPARE, ALIGN, RECONSTRUCT, FILL, QUALITY = "prepare", "align", "reconstruct", "fill", "quality"
 _SERIES, _VOLUME = "tilt-series", "volume"
 _NOT_HERE = ("project",)
 """Operations for the command line that no step of the window needs."""
+FILL_WEDGE = "fill-wedge"
+"""The operation that infers what was not measured."""
 _MEASURES = ("fsc", "compare-volumes")
 """Operations that tell of quality, whatever they give."""
 
@@ -19,6 +21,8 @@ def step_of(operation: Operation) -> str:
         return ""
     if operation.name in _MEASURES:
         return QUALITY
+    if operation.name == FILL_WEDGE:
+        return FILL
     if operation.inputs[0] == _SERIES and operation.output == _VOLUME:
         return RECONSTRUCT
     if operation.inputs[0] == _SERIES and operation.output == _SERIES:

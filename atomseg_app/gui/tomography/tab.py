@@ -34,8 +34,8 @@ from atomseg_app.gui.tomography.saving import Saver
 from atomseg_app.gui.tomography.series_editing import SeriesEditing
 from atomseg_app.gui.tomography.series_page import SeriesPage
 from atomseg_app.gui.tomography.showing import Showing
-from atomseg_app.gui.tomography.step_operations import ALIGN, PREPARE, QUALITY, RECONSTRUCT
 from atomseg_app.gui.tomography.steps import Steps
+from atomseg_app.gui.tomography.wedge_flow import WedgeFlow
 from atomseg_app.gui.tool_strip import tool_strip
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.gui.volumes.volume3d import Volume3D
@@ -63,6 +63,7 @@ class TomographyTab(Tab):
         self.computing = Computing(context, self.model)
         self.saver = Saver(context, self.computing, self)
         self.showing = Showing(self)
+        self.wedge = WedgeFlow(self)
         self.editing = SeriesEditing(context, self.model, self.saver, self)
         self.aligned = False
         self.comparing = self.smooth = self.comparing_views = False
@@ -168,15 +169,12 @@ class TomographyTab(Tab):
 
     def run(self, step: str, operation: Operation) -> None:
         """Run an operation of a step with the values of its form."""
-        section = {
-            PREPARE: self.steps.prepare_section, ALIGN: self.steps.align_section,
-            RECONSTRUCT: self.steps.reconstruct_section, QUALITY: self.steps.quality_section,
-        }[step]  # fmt: skip
+        section, panel = self.steps.parts[step]
         section.unfold()
         origin = self.model.origin()
         if operation.inputs[0] == TiltSeries.kind and origin is not None:
             self.model.show_entry(origin)  # the slice that forms is seen beside its views
-        self._panel(step).run(operation.name)
+        panel.run(operation.name)
 
     # -- view
 
@@ -280,14 +278,6 @@ class TomographyTab(Tab):
 
     # -- inside
 
-    def _panel(self, step: str) -> Any:
-        steps = self.steps
-        panels = {
-            PREPARE: steps.prepare.run, ALIGN: steps.align.run, RECONSTRUCT: steps.reconstruct.run,
-            QUALITY: steps.quality.run,
-        }  # fmt: skip
-        return panels[step]
-
     def _build(self) -> None:
         """Views and steps, and what they hear of each other."""
         self._make()
@@ -379,10 +369,12 @@ class TomographyTab(Tab):
             self.series_page.show_preview(array, "Slice forming" + (f": {job.message}" if job is not None else ""))
 
     def _on_jobs(self) -> None:
-        if not any(name in self.computing.jobs for name in self.steps.reconstruct.run.operations):
+        forming = (*self.steps.reconstruct.run.operations, *self.steps.fill.run.operations)
+        if not any(name in self.computing.jobs for name in forming):
             self.series_page.end_preview()
 
     def _on_finished(self, operation: str, entry_id: int, result: object) -> None:
+        self.wedge.on_finished(operation)
         if operation in self.steps.align.run.operations and self.model.series() is not None:
             self.show_aligned(True)
 
