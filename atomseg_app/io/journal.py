@@ -1,7 +1,8 @@
 """Recovery journals: a snapshot of the unsaved session in the data folder, found again after a crash.
 
 A snapshot is a small project file, replaced whole at each write: tables are stored, images of files only referred to,
-so that it costs milliseconds. It is recoverable when the process that wrote it is gone.
+volumes and other large arrays written once and kept beside it, so that it costs milliseconds. It is recoverable when
+the process that wrote it is gone.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from atomseg_app import places
 from atomseg_app.data import Columns
 from atomseg_app.errors import FileError
 from atomseg_app.io.atomic_write import PREFIX
+from atomseg_app.io.kept_arrays import ARRAYS, KeptArrays, discard_kept, folder_of
 from atomseg_app.io.project_lock import ProjectLock, lock_project
 from atomseg_app.io.projects import EXTENSION, FileReference, Project, load_snapshot, write_snapshot
+
+_FORGOTTEN_S = 3600
 
 
 class Journal:
@@ -26,17 +30,19 @@ class Journal:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path) if path else _folder() / f"{os.getpid()}-{secrets.token_hex(4)}{EXTENSION}"
+        self._kept = KeptArrays(self.path)
         self._lock: ProjectLock | None = None
 
     def write(self, project: Project) -> None:
         """Replace the snapshot. Raises FileError; the one before then stays."""
         if self._lock is None:
             self._lock = lock_project(self.path)
-        write_snapshot(self.path, project)
+        write_snapshot(self.path, project, self._kept)
 
     def discard(self) -> None:
         """Remove the snapshot: the session was saved, or its user let it go."""
         self.path.unlink(missing_ok=True)
+        self._kept.discard()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -55,10 +61,11 @@ class Recoverable:
 def list_recoverable() -> list[Recoverable]:
     """Snapshots whose windows are gone, the latest first."""
     found = []
+    _tidy()
     for path in _folder().glob(f"*{EXTENSION}"):
         if path.name.startswith(PREFIX):  # half a snapshot; what a killed process left goes after an hour
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > 3600:
+                if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
                     path.unlink()
             continue
         lock = lock_project(path)
@@ -74,6 +81,15 @@ def list_recoverable() -> list[Recoverable]:
     return sorted(found, key=lambda entry: entry.saved, reverse=True)
 
 
+def _tidy() -> None:
+    """Remove arrays whose journal a killed process never wrote, after an hour."""
+    for folder in _folder().glob(f"*{EXTENSION}{ARRAYS}"):
+        with contextlib.suppress(OSError):
+            journal = folder.with_name(folder.name.removesuffix(ARRAYS))
+            if not journal.exists() and time.time() - folder.stat().st_mtime > _FORGOTTEN_S:
+                discard_kept(folder)
+
+
 def recover(path: str | Path) -> Project:
     """The project of a snapshot, with the place it was saved at. The snapshot stays until :func:`discard`."""
     return load_snapshot(Path(path))[0]
@@ -83,6 +99,7 @@ def discard(path: str | Path) -> None:
     """Remove a snapshot: its session lives on in another journal, or is not wanted."""
     path = Path(path)
     path.unlink(missing_ok=True)
+    discard_kept(folder_of(path))
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 

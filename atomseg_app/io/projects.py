@@ -19,6 +19,7 @@ from atomseg_app import __version__
 from atomseg_app.data import Array, Columns, Data, Image, ImageSeries, Source, from_parts, to_parts
 from atomseg_app.errors import FileError, UserError
 from atomseg_app.io.archive import Archive, write_archive
+from atomseg_app.io.kept_arrays import KeptArrays, read_kept
 
 EXTENSION = ".atomseg"
 FORMAT = "atomseg-project"
@@ -111,11 +112,14 @@ def save_project(path: str | Path, project: Project) -> Project:
     return saved
 
 
-def write_snapshot(file: Path, project: Project) -> None:
-    """Write a project into ``file`` without calling that its place; see :func:`save_project`. Raises FileError."""
+def write_snapshot(file: Path, project: Project, kept: KeptArrays | None = None) -> None:
+    """Write a project into ``file`` without calling that its place; see :func:`save_project`. Raises FileError.
+
+    With ``kept``, large arrays lie beside the file, written once.
+    """
     arrays: list[Array] = []
-    tabs = {
-        name: {"state": dict(tab.state), "items": [_item_entry(item, file.parent, arrays) for item in tab.items]}
+    tabs: dict[str, dict[str, Any]] = {
+        name: {"state": dict(tab.state), "items": [_item_entry(item, file.parent, arrays, kept) for item in tab.items]}
         for name, tab in project.tabs.items()
     }
     manifest = {
@@ -123,17 +127,21 @@ def write_snapshot(file: Path, project: Project) -> None:
         "place": str(project.path or ""), "saved": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     write_archive(file, manifest, arrays)
+    if kept is not None:
+        kept.let_go(entry["kept"] for tab in tabs.values() for entry in tab["items"] if "kept" in entry)
 
 
 def _same_file(one: Path, other: Path) -> bool:
     return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
-def _item_entry(item: Item, folder: Path, arrays: list[Array]) -> dict[str, Any]:
-    """Entry of the manifest; arrays that must be stored are appended to ``arrays``."""
+def _item_entry(item: Item, folder: Path, arrays: list[Array], kept: KeptArrays | None) -> dict[str, Any]:
+    """Entry of the manifest; arrays that must be stored are kept beside the file, or appended to ``arrays``."""
     reference = item if isinstance(item, FileReference) else refer(item)
     if reference is None:
         header, array = to_parts(cast(Data, item))
+        if kept is not None and (token := kept.keep(array)) is not None:
+            return {"header": header, "kept": token}
         arrays.append(array)
         return {"header": header, "array": len(arrays) - 1}
     try:
@@ -188,9 +196,7 @@ def load_snapshot(file: Path) -> tuple[Project, str]:
             for older in range(schema, SCHEMA):
                 manifest = MIGRATIONS[older](manifest)
             tabs = {
-                str(name): TabState(
-                    dict(tab["state"]), tuple(_item(entry, file.parent, archive) for entry in tab["items"])
-                )
+                str(name): TabState(dict(tab["state"]), tuple(_item(entry, file, archive) for entry in tab["items"]))
                 for name, tab in manifest["tabs"].items()
             }
             place, saved = str(manifest["place"]), str(manifest["saved"])
@@ -206,11 +212,13 @@ def load_snapshot(file: Path) -> tuple[Project, str]:
     return Project(tabs, Path(place) if place else None, read_only=newer, message=message, schema=schema), saved
 
 
-def _item(entry: Mapping[str, Any], folder: Path, archive: Archive) -> Item:
+def _item(entry: Mapping[str, Any], project_file: Path, archive: Archive) -> Item:
     """Item of a manifest entry."""
-    header = entry["header"]
+    header, folder = entry["header"], project_file.parent
     if "array" in entry:
         return from_parts(header, archive.array(int(entry["array"])))
+    if "kept" in entry:
+        return from_parts(header, read_kept(project_file, entry["kept"]))
     file = entry["file"]
     beside = folder / file["relative"] if file["relative"] else None
     absolute = Path(file["absolute"])
