@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from atomseg_app.data import Columns, Labels, Volume
+from atomseg_app.data import Array, Columns, Image, Labels, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.io import files
 from atomseg_app.jobs.tasks import Task, TaskResult
@@ -15,6 +16,7 @@ from atomseg_app.operations import Report
 from atomseg_app.segmentation.settings import TrainSegmentation
 
 _CHECKPOINT_S = 20.0
+_GUESSED_FROM = 2000
 
 
 def edit_labels(task: Task, report: Report) -> TaskResult:
@@ -87,3 +89,89 @@ def keep(task: Task, report: Report) -> TaskResult:
 
     model = keep_segmentation(Path(task.arguments["folder"]), report, shelf=Path(task.arguments["shelf"]))
     return TaskResult(str(model.card_path))
+
+
+def label_surfaces(task: Task, report: Report) -> TaskResult:
+    """Surfaces of the classes ``values`` of labels: vertices (x, y, z in voxels) and faces in turn, as images.
+
+    With ``step`` > 1 they are of the shares of the class in blocks of that many voxels a side: coarser, and lighter.
+    """
+    from atomseg_app.surface import surface
+
+    (labels,) = task.inputs
+    assert isinstance(labels, Labels)
+    values, step = [int(value) for value in task.arguments["values"]], int(task.arguments.get("step", 1))
+    items: list[Image] = []
+    for number, value in enumerate(values):
+        part = report.part(number / len(values), (number + 1) / len(values))
+        vertices, faces = surface(_shares(labels.values, value, step), 0.5, part)
+        whole = np.asarray(vertices * step + (step - 1) / 2, np.float32)
+        items += [Image(whole, (None, None)), Image(faces, (None, None))]
+    return TaskResult(values, tuple(items))
+
+
+def _shares(labels: Array, value: int, step: int) -> Array:
+    """Share of a class in blocks of voxels, smoothed a little at full resolution so that steps do not show."""
+    from scipy import ndimage
+
+    if step == 1:
+        return np.asarray(ndimage.gaussian_filter((labels == value).astype(np.float32), 0.7))
+    shape = tuple(-(-size // step) for size in labels.shape)
+    shares = np.zeros(shape, np.float32)
+    rows, columns = (np.arange(0, size, step) for size in labels.shape[1:])
+    for z in range(labels.shape[0]):
+        plane = np.add.reduceat((labels[z] == value).astype(np.float32), rows, axis=0)
+        shares[z // step] += np.add.reduceat(plane, columns, axis=1)
+    return shares / step**3
+
+
+def find_errors(task: Task, report: Report) -> TaskResult:
+    """Errors of the class ``value`` of labels against a reference: places and profile as images; how many in all."""
+    from atomseg_app.segmentation.error_list import list_errors
+
+    labels, reference = task.inputs
+    assert isinstance(labels, Labels)
+    assert isinstance(reference, Labels)
+    found = list_errors(labels.values, reference.values, int(task.arguments["value"]), report)
+    return TaskResult(found.total, (Image(found.places, (None, None)), Image(found.profile, (None, None))))
+
+
+def preview_labels(task: Task, report: Report) -> TaskResult:
+    """A guess of the slice ``index`` along the first axis by a random forest taught the labels of the others."""
+    from atomseg_app.segmentation.baselines import Forest
+    from atomseg_app.segmentation.dataset import classes_of, taught
+
+    volume, labels = task.inputs
+    assert isinstance(volume, Volume)
+    assert isinstance(labels, Labels)
+    classes = classes_of(labels)
+    classes = tuple(each for each in classes if (labels.values == each.value).any())
+    item = taught(volume, _thinned(labels), classes, "z")
+    trees = Forest.of([item], classes, "z")
+    report.check()
+    best = trees.probabilities(item, int(task.arguments["index"])).argmax(0)
+    table = np.array([each.value for each in classes], np.uint8)
+    return TaskResult(items=(Image(table[best], (None, None)),))
+
+
+def _thinned(labels: Labels) -> Labels:
+    """At most 2,000 labelled voxels of each class, evenly: a guess must not keep the user waiting."""
+    values = np.array(labels.values)
+    for each in labels.classes:
+        where = np.flatnonzero(values == each.value)
+        if len(where) > _GUESSED_FROM:
+            kept = where[np.linspace(0, len(where) - 1, _GUESSED_FROM).astype(np.intp)]
+            values.ravel()[np.setdiff1d(where, kept, assume_unique=True)] = IGNORE
+    return replace(labels, values=values)
+
+
+def baseline(task: Task, report: Report) -> TaskResult:
+    """A segmentation without a network: ``otsu`` of the volume's grey levels, or the ``forest`` of what is painted."""
+    from atomseg_app.segmentation.baselines import forest, otsu
+
+    volume, labels = task.inputs
+    assert isinstance(volume, Volume)
+    assert isinstance(labels, Labels)
+    if task.arguments["how"] == "otsu":
+        return TaskResult(items=(otsu(volume, labels.classes),))
+    return TaskResult(items=(forest(volume, labels, report),))

@@ -88,7 +88,7 @@ class LabelStore:
         store = cls(np.empty((0, *shape[1:]), np.uint8))
         store.values = np.full(shape, IGNORE, np.uint8)
         store.counts[IGNORE] = store.values.size
-        store.labelled = np.zeros(shape[0], np.int64)
+        store.labelled = [np.zeros(size, np.int64) for size in shape]
         return store
 
     @property
@@ -131,9 +131,8 @@ class LabelStore:
         lost = np.bincount(before[chosen], minlength=256)
         self.counts -= lost
         self.counts[value] += int(lost.sum())
-        rows = slice(inside.start[0], inside.stop[0])
-        was_empty = chosen & (before == IGNORE)
-        self.labelled[rows] += was_empty.sum((1, 2)) if value != IGNORE else was_empty.sum((1, 2)) - chosen.sum((1, 2))
+        empty = before == IGNORE
+        self._label(inside, chosen & ~empty if value == IGNORE else chosen & empty, -1 if value == IGNORE else 1)
         before[chosen] = value
         self._stroke_box = inside.joined(self._stroke_box)
         return inside
@@ -155,25 +154,39 @@ class LabelStore:
         """Take a change back, or do it again."""
         for index, packed in patch.tiles:
             box = _tile(index, self.shape)
-            part, rows = self.values[box.slices], slice(box.start[0], box.stop[0])
+            part = self.values[box.slices]
             self.counts -= np.bincount(part.ravel(), minlength=256)
-            self.labelled[rows] -= np.count_nonzero(part != IGNORE, axis=(1, 2))
+            self._label(box, part != IGNORE, -1)
             part ^= np.frombuffer(zlib.decompress(packed), np.uint8).reshape(part.shape)
             self.counts += np.bincount(part.ravel(), minlength=256)
-            self.labelled[rows] += np.count_nonzero(part != IGNORE, axis=(1, 2))
+            self._label(box, part != IGNORE, 1)
 
     def painted_slices(self) -> npt.NDArray[np.intp]:
         """Indices along z of slices in which some voxel has a class."""
-        return np.flatnonzero(self.labelled)
+        return np.flatnonzero(self.labelled[0])
+
+    def painted_axis(self) -> int:
+        """Axis (0: z) across which slices are painted: the one along which the fewest positions have labels."""
+        return int(np.argmin([np.count_nonzero(counts) / len(counts) for counts in self.labelled]))
 
     def _count(self) -> None:
-        """Voxels of each value, and of any class in each slice along z."""
+        """Voxels of each value, and of any class in each slice along (z, y, x)."""
         self.counts = np.zeros(256, np.int64)
-        self.labelled = np.zeros(len(self.values), np.int64)
+        self.labelled = [np.zeros(size, np.int64) for size in self.values.shape]
         for z, plane in enumerate(self.values):
             counts = np.bincount(plane.ravel(), minlength=256)
             self.counts += counts
-            self.labelled[z] = plane.size - counts[IGNORE]
+            if counts[IGNORE] < plane.size:
+                known = plane != IGNORE
+                self.labelled[0][z] = plane.size - counts[IGNORE]
+                self.labelled[1] += known.sum(1)
+                self.labelled[2] += known.sum(0)
+
+    def _label(self, box: Box, mask: Mask, sign: int) -> None:
+        """Voxels of a box got a class (1), or lost theirs (-1)."""
+        for axis in range(3):
+            place = slice(box.start[axis], box.stop[axis])
+            self.labelled[axis][place] += sign * mask.sum(tuple(other for other in range(3) if other != axis))
 
     def _changeable(self, value: int) -> Mask:
         """Which values may be replaced by ``value``."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PySide6.QtCore import QObject, QRectF
 from PySide6.QtGui import QPainter
 
-from atomseg_app.data import Array
+from atomseg_app.data import Array, Volume
 from atomseg_app.gui.canvas import Pointer
 from atomseg_app.gui.segmentation.label_layer import CLEAR, LabelLayer, Table, colour_table, ramp_table
 from atomseg_app.gui.segmentation.label_store import Box
@@ -20,20 +20,12 @@ from atomseg_app.gui.view_geometry import ViewGeometry
 from atomseg_app.gui.volumes.slice_pane import SlicePane
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.label_classes import IGNORE
+from atomseg_app.segmentation.error_list import MISSED, RIGHT, TOO_MUCH, error_codes
 
-RIGHT, TOO_MUCH, MISSED = 1, 2, 3
 ERROR_COLOURS = {RIGHT: "#9a9a9a", TOO_MUCH: "#e69f00", MISSED: "#0072b2"}
 ERROR_TITLES = {RIGHT: "Right (TP)", TOO_MUCH: "Too much (FP)", MISSED: "Missed (FN)"}
 UNSURE = "#f0e442"
-
-
-def error_codes(predicted: Array, reference: Array, value: int) -> npt.NDArray[np.uint8]:
-    """0 elsewhere, 1 right, 2 too much, 3 missed, for one class; where the reference is ignored nothing counts."""
-    found, wanted = predicted == value, reference == value
-    codes: npt.NDArray[np.uint8] = np.zeros(found.shape, np.uint8)
-    codes[found & wanted], codes[found & ~wanted], codes[~found & wanted] = RIGHT, TOO_MUCH, MISSED
-    codes[reference == IGNORE] = 0
-    return codes
+_SAMPLES = 1 << 18
 
 
 @dataclass
@@ -59,6 +51,7 @@ class Overlays(QObject):
         self._model, self._slices = model, slices
         self._layers = {name: _Layers() for name in slices.panes}
         self._preview: tuple[str, int, Array] | None = None
+        self._unsure: tuple[Volume, tuple[float, float]] | None = None
         for name, pane in slices.panes.items():
             pane.layers.insert(1, self._layers[name].paint)
             pane.context_asked.connect(partial(self._move_cross, pane))
@@ -138,7 +131,14 @@ class Overlays(QObject):
             values = error_codes(values, plane.of(reference.values, index), model.chosen)
         layers.result.set_slice(values if reference is not None or not model.shown.errors else None)
         unsure = result.uncertainty if model.shown.uncertainty else None
-        layers.unsure.set_slice(None if unsure is None else _as_bytes(plane.of(unsure.values, index)))
+        layers.unsure.set_slice(
+            None if unsure is None else _as_bytes(plane.of(unsure.values, index), self._limits(unsure))
+        )
+
+    def _limits(self, unsure: Volume) -> tuple[float, float]:
+        if self._unsure is None or self._unsure[0] is not unsure:
+            self._unsure = (unsure, _unsure_range(unsure))
+        return self._unsure[1]
 
     def _on_painted(self, box: Box | None) -> None:
         """Colour again what was painted, and draw only that part of the panes."""
@@ -170,16 +170,20 @@ class Overlays(QObject):
         if result is not None:
             parts.append(f"result {entry.class_name(int(result.labels.values[voxel]))}")
             if result.uncertainty is not None and self._model.shown.uncertainty:
-                parts.append(f"unsure {float(_as_unit(result.uncertainty.values[voxel])):.2f}")
+                parts.append(f"unsure {float(result.uncertainty.values[voxel]):.2f}")
         return ", ".join(parts)
 
 
-def _as_bytes(values: Array) -> npt.NDArray[np.uint8]:
-    """Uncertainty 0..1 as 0..255; bytes are that already."""
-    if values.dtype == np.uint8:
-        return np.asarray(values, np.uint8)
-    return np.asarray(np.clip(np.nan_to_num(values), 0, 1) * 255, np.uint8)
+def _unsure_range(uncertainty: Volume) -> tuple[float, float]:
+    """What is drawn clear and what most opaque: the median, and nearly the highest, of some voxels."""
+    values = uncertainty.values
+    step = max(1, round((values.size / _SAMPLES) ** (1 / 3)))
+    low, high = np.percentile(np.asarray(values[::step, ::step, ::step], np.float32), (50, 99.8))
+    return float(low), float(max(high, low + 0.05))
 
 
-def _as_unit(value: np.generic) -> float:
-    return float(value.item()) / (255.0 if value.dtype == np.uint8 else 1.0)
+def _as_bytes(values: Array, limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Uncertainty between two limits as 0..255."""
+    low, high = limits
+    share = (np.nan_to_num(np.asarray(values, np.float32)) - low) / (high - low)
+    return np.asarray(np.clip(share, 0, 1) * 255, np.uint8)

@@ -101,6 +101,8 @@ class ResultPanel(QWidget):
         for blocker in blockers:
             blocker.unblock()
         self.remove.setEnabled(result is not None)
+        for box in self._boxes.values():
+            box.follow()
         self.fractions.setText(self._fractions())
         self.fractions.setVisible(bool(self.fractions.text()))
 
@@ -132,17 +134,18 @@ class ActionBox(QCheckBox):
 
     def __init__(self, actions: ActionRegistry, action_id: str) -> None:
         super().__init__()
-        self._action = actions.qaction(action_id)
+        self._action, self._declared = actions.qaction(action_id), actions.action(action_id)
         self.setObjectName(f"button.{action_id}")
         self.clicked.connect(lambda _checked: self._action.trigger())
-        self._action.changed.connect(self._follow)
-        self._follow()
+        self._action.changed.connect(self.follow)
+        self.follow()
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Show what the action says now."""
         self.setText(self._action.text())
         self.setAccessibleName(self._action.text())
         self.setEnabled(self._action.isEnabled())
         self.setToolTip(self._action.toolTip())
         blocker = QSignalBlocker(self)
-        self.setChecked(self._action.isChecked())
+        self.setChecked(self._declared.checked is not None and self._declared.checked())
         blocker.unblock()

@@ -9,8 +9,10 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
 from atomseg_app.gui.segmentation.classes_panel import ClassesPanel
 from atomseg_app.gui.segmentation.computing import CLEANING
-from atomseg_app.gui.segmentation.result_panel import ResultPanel
+from atomseg_app.gui.segmentation.errors_panel import ErrorsPanel
+from atomseg_app.gui.segmentation.result_panel import ActionBox, ResultPanel
 from atomseg_app.gui.segmentation.segment_panel import SegmentPanel
+from atomseg_app.gui.segmentation.surfaces_panel import SurfacesPanel
 from atomseg_app.gui.segmentation.train_panel import TrainPanel
 from atomseg_app.gui.volumes.show3d_panel import Show3DPanel
 
@@ -28,9 +30,12 @@ class Steps(StepColumn):
         self.train = TrainPanel(context, model)
         self.segment = SegmentPanel(model, computing, actions)
         self.result = ResultPanel(model, context.undo, actions)
+        self.errors = ErrorsPanel(model, computing, actions)
+        self.surfaces = SurfacesPanel(model, computing, tab.volume3d)
         self.show3d = Show3DPanel(tab.volume3d)
         self.classes_section = _section("1  Classes and labels", "What is painted, and in which colour.", self.classes)
         self.classes_section.body.addLayout(_buttons(tab, ("add_class", "remove_class", "between", "open_labels")))
+        self.classes_section.body.addWidget(ActionBox(actions, "segmentation.preview"))
         self.clean_section = _section(
             "Tidy up labels", "Edits of the chosen class in the whole volume.",
             muted("Of the chosen class, in the whole volume:"), folded=True,
@@ -38,8 +43,14 @@ class Steps(StepColumn):
         self.clean_section.body.addLayout(_buttons(tab, (*CLEANING, "clear_labels")))
         self.train_section = _section("2  Train", "A network learns from what you painted.", self.train)
         self.segment_section = _section("3  Segment", "A network labels the whole volume.", self.segment)
+        self.segment_section.body.addWidget(muted("Without a network, to compare with:"))
+        self.segment_section.body.addLayout(_buttons(tab, ("otsu", "forest")))
         self.result_section = _section("4  Result", "What is drawn over the volume.", self.result)
-        self.show_section = _section("Show in 3D", "How the volume is drawn in 3D.", self.show3d, folded=True)
+        self.errors_section = _section(
+            "5  Errors", "Where the result differs from a reference.", self.errors, folded=True
+        )
+        self.show_section = _section("Show in 3D", "How the volume is drawn in 3D.", self.surfaces, folded=True)
+        self.show_section.body.addWidget(self.show3d)
         self.save_section = _section(
             "7  Save", "Labels, pictures, movies.",
             muted("The result that is shown is written, else what was painted."),
@@ -48,9 +59,10 @@ class Steps(StepColumn):
         super().__init__(
             "Steps",
             [self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,
-             self.show_section, self.save_section],
+             self.errors_section, self.show_section, self.save_section],
         )  # fmt: skip
         self.train.run.finished.connect(self.segment.look_for_models)
+        self.errors.changed.connect(actions.refresh)
 
 
 def _section(title: str, tip: str, content: QWidget, *, folded: bool = False) -> Section:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -25,13 +26,15 @@ from atomseg_app.gui.segmentation.label_store import LabelStore
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
 from atomseg_app.gui.segmentation.overlay import Overlays
 from atomseg_app.gui.segmentation.painter import Painter
+from atomseg_app.gui.segmentation.preview import Preview
 from atomseg_app.gui.segmentation.steps import Steps
 from atomseg_app.gui.segmentation.toolbox import Toolbox
 from atomseg_app.gui.tab import Tab, TourStep
 from atomseg_app.gui.tool_strip import tool_strip
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.gui.volumes.volume3d import Volume3D
-from atomseg_app.jobs.tasks import TaskResult
+from atomseg_app.jobs.tasks import Task, TaskResult
+from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Operation
 
 _STRIP = (
@@ -42,6 +45,10 @@ _STRIP = (
     ("segmentation.show_all", "segmentation.show_xy", "segmentation.show_3d"),
     ("segmentation.fit", "segmentation.zoom_in", "segmentation.zoom_out"),
 )  # fmt: skip
+
+
+BASELINES = {"otsu": "Otsu thresholds", "forest": "Random forest"}
+"""Segmentations without a network, which every network should beat."""
 
 
 class SegmentationTab(Tab):
@@ -210,6 +217,34 @@ class SegmentationTab(Tab):
             return "Paint some labels, or open others of this volume, to compare with."
         return ""
 
+    def set_preview(self, on: bool) -> None:
+        """Guess the slice that is shown from what was painted, again and again, or no longer."""
+        self.preview.switch(on)
+
+    def why_no_preview(self) -> str:
+        """Why nothing can be guessed."""
+        return "" if not self.built or self.preview.on else self.preview.why_not()
+
+    def run_baseline(self, how: str) -> None:
+        """Segment without a network, to see what that gives: by thresholds, or by a random forest."""
+        entry, entry_id = self.model.entry, self.model.current_id
+        if entry is None:
+            raise UserError("Nothing is open; open a volume first.")
+        named = Labels(np.full((1, 1, 1), IGNORE, np.uint8), classes=entry.classes)
+        labels = named if how == "otsu" else entry.annotation() or named
+        title = BASELINES[how]
+
+        def done(result: TaskResult) -> None:
+            found = result.items[0]
+            assert isinstance(found, Labels)
+            self.add_result(entry_id, Result(found, title), title)
+
+        self.computing.task(Task("baseline-labels", {"how": how}, (entry.data, labels)), title, done)
+
+    def why_no_error(self) -> str:
+        """Why there is no next error."""
+        return self.steps.errors.why_not() if self.built else "Show the errors first."
+
     # -- view
 
     def widen(self, part: str) -> None:
@@ -259,6 +294,7 @@ class SegmentationTab(Tab):
         self.work = work
         for page in (self.empty, work):
             self.pages.addWidget(page)
+        self.preview = Preview(self.model, self.computing, self.overlays)
         self.steps = Steps(self)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.data_list, self.pages, self.steps):

@@ -1,4 +1,4 @@
-"""The 3D picture of a volume: VisPy nodes for volume, surface and box. Imported only when 3D is first shown."""
+"""The 3D picture of a volume: VisPy nodes for volume, surfaces and box. Imported only when 3D is first shown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from vispy import app, gloo, scene
 from vispy.color import Color, Colormap
 from vispy.visuals.filters.clipping_planes import PlanesClipper
 from vispy.visuals.transforms import STTransform
+
+from atomseg_app.gui.volumes.part import Part
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,6 +38,9 @@ class Scene:
         self._mesh: Any = None
         self._clip = np.empty((0, 2, 3))
         self._clipper: Any = None
+        self._parts: list[tuple[Any, Any]] = []
+        self._parts_shape, self._parts_scale = (1, 1, 1), (1.0, 1.0, 1.0)
+        self._clip_shares: Sequence[tuple[float, float]] = ((0.0, 1.0),) * 3
         self._box = scene.visuals.Line(pos=np.zeros((2, 3)), connect="segments", parent=self._view.scene)
         self._scale = (1.0, 1.0, 1.0)
         self._shape = (1, 1, 1)
@@ -90,6 +95,13 @@ class Scene:
             self._mesh.visible = not shown
         self.canvas.update()
 
+    def hide_volume(self) -> None:
+        """Show neither volume nor its surface (other surfaces take their place)."""
+        for node in (self._volume, self._mesh):
+            if node is not None:
+                node.visible = False
+        self.canvas.update()
+
     def set_surface(self, vertices: Floats, faces: npt.NDArray[np.int32], colour: QColor) -> None:
         """Show a mesh: vertices (n, 3) as x, y, z in voxels of what :meth:`set_volume` was given, faces (m, 3)."""
         if self._mesh is not None:
@@ -104,21 +116,42 @@ class Scene:
             self._mesh.attach(self._clipper)
         self.canvas.update()
 
+    def set_parts(self, parts: Sequence[Part], scale_zyx: Sequence[float], shape: tuple[int, ...]) -> None:
+        """Show surfaces in a volume of ``shape`` with voxels ``scale_zyx`` long; translucent ones after the others."""
+        for mesh, _ in self._parts:
+            mesh.parent = None
+        self._parts = []
+        self._parts_shape = (shape[0], shape[1], shape[2])
+        self._parts_scale = (scale_zyx[2], scale_zyx[1], scale_zyx[0])
+        planes = _planes(self._clip_shares, self._parts_shape)
+        for part in parts:
+            if not len(part.faces) or part.opacity <= 0:
+                continue
+            red, green, blue = Color(part.colour).rgb
+            mesh = scene.visuals.Mesh(
+                part.vertices, part.faces, color=(red, green, blue, part.opacity), shading="smooth",
+                parent=self._view.scene,
+            )  # fmt: skip
+            clear = part.opacity < 1
+            mesh.order = 10 if clear else 0
+            # The depth mask stays on: left off, the next frame could not clear its depths and would be black.
+            mesh.set_gl_state("translucent" if clear else "opaque", depth_test=True, cull_face=False)
+            mesh.transform = _placed(self._parts_scale)
+            clipper = PlanesClipper(clipping_planes=planes, coord_system="visual")
+            mesh.attach(clipper)
+            self._parts.append((mesh, clipper))
+        self.canvas.update()
+
     def set_clipping(self, limits_zyx: Sequence[tuple[float, float]]) -> None:
         """Show only what lies between two shares (0..1) of each axis (z, y, x)."""
-        planes = []
-        for axis, (low, high) in enumerate(reversed(limits_zyx)):
-            size = self._shape[2 - axis]
-            for share, sign in ((low, 1.0), (high, -1.0)):
-                if (share > 0 and sign > 0) or (share < 1 and sign < 0):
-                    position, normal = np.zeros(3), np.zeros(3)
-                    position[axis], normal[axis] = share * size - 0.5, sign
-                    planes.append((position, normal))
-        self._clip = np.array(planes, np.float64) if planes else np.empty((0, 2, 3))
+        self._clip_shares = limits_zyx
+        self._clip = _planes(limits_zyx, self._shape)
         if self._volume is not None:
             self._volume.clipping_planes = self._clip
         if self._mesh is not None:
             self._clipper.clipping_planes = self._clip
+        for _, clipper in self._parts:
+            clipper.clipping_planes = _planes(limits_zyx, self._parts_shape)
         self.canvas.update()
 
     def show_box(self, shown: bool) -> None:
@@ -158,12 +191,28 @@ class Scene:
         self.canvas.close()
 
     def _transform(self) -> STTransform:
-        """x right, y down and z away from the viewer, as in the slices: turned by half a turn about x, not mirrored."""
-        x, y, z = self._scale
-        return STTransform(scale=(x, -y, -z), translate=(x / 2, -y / 2, -z / 2))
+        return _placed(self._scale)
 
     def _show_box(self) -> None:
         z, y, x = (size * step for size, step in zip(self._shape, reversed(self._scale), strict=True))
         corners = np.array([[i * x, -j * y, -k * z] for i in (0, 1) for j in (0, 1) for k in (0, 1)], np.float32)
         edges = [(a, b) for a in range(8) for b in range(a) if bin(a ^ b).count("1") == 1]
         self._box.set_data(pos=corners[np.array(edges).ravel()])
+
+
+def _placed(scale_xyz: tuple[float, float, float]) -> STTransform:
+    """x right, y down and z away from the viewer, as in the slices: turned by half a turn about x, not mirrored."""
+    x, y, z = scale_xyz
+    return STTransform(scale=(x, -y, -z), translate=(x / 2, -y / 2, -z / 2))
+
+
+def _planes(limits_zyx: Sequence[tuple[float, float]], shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """Clipping planes (n, 2, 3) in voxels of a volume: a place and the direction that is kept, each as x, y, z."""
+    planes = []
+    for axis, (low, high) in enumerate(reversed(limits_zyx)):
+        for share, sign in ((low, 1.0), (high, -1.0)):
+            if (share > 0 and sign > 0) or (share < 1 and sign < 0):
+                position, normal = np.zeros(3), np.zeros(3)
+                position[axis], normal[axis] = share * shape[2 - axis] - 0.5, sign
+                planes.append((position, normal))
+    return np.array(planes, np.float64) if planes else np.empty((0, 2, 3))

@@ -27,6 +27,7 @@ from atomseg_app.gui.volumes.model import VolumeModel, Zyx
 from atomseg_app.gui.volumes.slice_pane import AT_ONCE_BYTES, AXES, PLANES, XY, XZ, YZ, SlicePane
 
 _SAMPLES = 1 << 19
+_PLACES = {XY.name: (0, 0), YZ.name: (0, 1), XZ.name: (1, 0), "3D": (1, 1)}
 _NOTHING = 1e-4  # of the range of values: a limit this small is zero
 
 
@@ -93,6 +94,12 @@ class SlicesView(QWidget):
         self.wide = name
         for part, widget in self._parts().items():
             widget.setVisible(self.wide in ("", part))
+            row, column = _PLACES[part]
+            if self.wide in ("", part):  # an empty row or column would keep its share of the room
+                self._grid.setRowStretch(1 - row, int(not self.wide))
+                self._grid.setColumnStretch(1 - column, int(not self.wide))
+                self._grid.setRowStretch(row, 1)
+                self._grid.setColumnStretch(column, 1)
         self._link(self.panes["XY"])
         self.widened.emit(name)
 
@@ -231,10 +238,9 @@ class SlicesView(QWidget):
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
-        for widget, row, column in (
-            (self.panes[XY.name], 0, 0), (self.panes[YZ.name], 0, 1), (self.panes[XZ.name], 1, 0), (self.fourth, 1, 1),
-        ):  # fmt: skip
-            grid.addWidget(widget, row, column)
+        self._grid = grid
+        for part, widget in self._parts().items():
+            grid.addWidget(widget, *_PLACES[part])
         for line in (0, 1):
             grid.setRowStretch(line, 1)
             grid.setColumnStretch(line, 1)

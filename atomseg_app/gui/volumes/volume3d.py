@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from atomseg_app.gui.sections import WrappedLabel
 from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
 from atomseg_app.gui.volumes.model import VolumeModel
+from atomseg_app.gui.volumes.part import Part
 from atomseg_app.gui.volumes.transfer_editor import DEFAULT, Points, opacity_at
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Volume3D(QStackedWidget):
         self._volume: Volume | None = None
         self._loading = False
         self._background = Background()
-        self._surface_of: tuple[int, float] | None = None
+        self._parts: Sequence[Part] = ()
         self._arrange()
         self._delay = QTimer(self, singleShot=True, interval=250)
         self._delay.timeout.connect(self._ask_surface)
@@ -115,6 +116,7 @@ class Volume3D(QStackedWidget):
         if look.mode != before.mode and look.mode != "surface":
             self.scene.set_method(look.mode)
         self.scene.show_volume(look.mode != "surface")
+        self._show_parts()
         if look.points != before.points or look.mode != before.mode:
             self._colour()
         if look.clip != before.clip:
@@ -134,6 +136,18 @@ class Volume3D(QStackedWidget):
         if self.scene is not None and values is self.drawn and self.look.mode == "surface":
             self.scene.set_surface(vertices, faces, QColor(_SURFACE))
             self.scene.show_volume(False)
+
+    def set_parts(self, parts: Sequence[Part]) -> None:
+        """Show surfaces in place of the volume; none shows the volume again."""
+        self._parts = parts
+        if self.scene is not None and self.drawn is not None:
+            self.scene.show_volume(self.look.mode != "surface")
+            self._show_parts()
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The surfaces that are shown in place of the volume."""
+        return self._parts
 
     def counts(self) -> npt.NDArray[np.float64]:
         """How often values occur from the low to the high limit."""
@@ -261,10 +275,21 @@ class Volume3D(QStackedWidget):
         self.scene.set_clipping(self.look.clip)
         self.scene.show_box(self.look.box)
         self._colour()
+        self._show_parts()
         self.size_line.setText(_box_text(volume))
         if self.look.mode == "surface":
             self._delay.start()
         self.ready.emit()
+
+    def _show_parts(self) -> None:
+        volume = self._volume
+        if self.scene is None or volume is None:
+            return
+        sizes = volume.pixel_size_nm
+        scale = [float(size or 1.0) for size in (sizes if None not in sizes else (1.0,) * 3)]
+        self.scene.set_parts(self._parts, scale, volume.shape)
+        if self._parts:
+            self.scene.hide_volume()
 
     def _ask_surface(self) -> None:
         if self.drawn is not None and self.look.mode == "surface":
