@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from atomseg_app.data import Array
-from atomseg_app.io.mapped import IN_MEMORY_BYTES, byte_count, spool
+from atomseg_app.io.mapped import byte_count, spool
+
+IN_MEMORY_BYTES = 512 << 20
+"""Results up to this size are kept in memory."""
 
 
-def scratch(shape: Sequence[int], dtype: npt.DTypeLike, in_memory_bytes: int = IN_MEMORY_BYTES * 8) -> Array:
+def scratch(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
     """Array of zeros. Raises Unreadable (one sentence) where the cache folder has no room for it."""
     kind = np.dtype(dtype)
-    small = byte_count(shape, kind.itemsize) <= in_memory_bytes
-    return np.zeros(tuple(shape), kind) if small else spool(shape, kind)
+    return np.zeros(tuple(shape), kind) if byte_count(shape, kind.itemsize) <= IN_MEMORY_BYTES else spool(shape, kind)

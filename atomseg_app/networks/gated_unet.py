@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Norm = Literal["batch", "instance", "group"]
 
@@ -128,10 +129,10 @@ class _Plain(nn.Module):
 
     def __init__(self, before: int, after: int, dimensions: int, norm: Norm) -> None:
         super().__init__()
-        self.first = _convolution(before, after, 3, dimensions)
-        self.first_norm = _norm(norm, after, dimensions)
-        self.second = _convolution(after, after, 3, dimensions)
-        self.second_norm = _norm(norm, after, dimensions)
+        self.first: nn.Module = _convolution(before, after, 3, dimensions)
+        self.first_norm: nn.Module = _norm(norm, after, dimensions)
+        self.second: nn.Module = _convolution(after, after, 3, dimensions)
+        self.second_norm: nn.Module = _norm(norm, after, dimensions)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Same size, other channels."""
@@ -152,6 +153,27 @@ class _Residual(_Plain):
         """Same size, other channels."""
         main = functional.leaky_relu(self.first_norm(self.first(x)), _SLOPE, inplace=True)
         return functional.leaky_relu(self.second_norm(self.second(main)) + self.shortcut(x), _SLOPE, inplace=True)
+
+
+def fused(module: GatedUNet) -> GatedUNet:
+    """The network itself, its batch norms folded into the convolutions before them: the same answers, sooner.
+
+    Only for use: what is trained needs its norms. Other norms stay.
+    """
+    for part in module.modules():
+        if isinstance(part, _Plain):
+            part.first, part.first_norm = _folded(part.first, part.first_norm)
+            part.second, part.second_norm = _folded(part.second, part.second_norm)
+        if isinstance(part, _Residual) and isinstance(part.shortcut, nn.Sequential):
+            part.shortcut = nn.Sequential(*_folded(*part.shortcut))
+    return module
+
+
+def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
+    if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+        return convolution, norm
+    assert isinstance(convolution, nn.Conv2d | nn.Conv3d)
+    return fuse_conv_bn_eval(convolution, norm), nn.Identity()
 
 
 def mirrored(x: torch.Tensor, stride: int) -> torch.Tensor:

@@ -102,7 +102,8 @@ class Forest:
 
     def slice_labels(self, volume: Volume, index: int) -> npt.NDArray[np.uint8]:
         """Values of classes (rows, columns) of one slice across :attr:`axis`: the preview while painting."""
-        return self._table[self.probabilities(self._shown(volume), index).argmax(0)]
+        best = self.probabilities(self._shown(volume), index).argmax(0)
+        return np.asarray(self._table[best], np.uint8)
 
     def segment(self, volume: Volume, report: Report) -> Labels:
         """Labels of a whole volume; its own grey levels are normalised. May raise Cancelled."""

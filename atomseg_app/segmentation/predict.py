@@ -20,7 +20,8 @@ from atomseg_app.errors import UserError
 from atomseg_app.io.scratch import scratch
 from atomseg_app.label_classes import LabelClass
 from atomseg_app.networks.card import ModelCard
-from atomseg_app.networks.store import load_model
+from atomseg_app.networks.gated_unet import GatedUNet, fused
+from atomseg_app.networks.store import channels_last, load_model
 from atomseg_app.networks.tiling import apply_tiled
 from atomseg_app.operations import Report
 from atomseg_app.segmentation.blocks import Slices, block_probabilities
@@ -76,6 +77,8 @@ def load_network(name: str, device: str, report: Report) -> Network:
     if card.input.normalisation != NORMALISATION:
         raise UserError(f"The model {card.name!r} wants grey levels ({card.input.normalisation}) that this version "
                         "does not make; a newer one may.")  # fmt: skip
+    if isinstance(module, GatedUNet):
+        module = channels_last(fused(module))
     classes = tuple(LabelClass(each.value, each.name, each.colour) for each in card.segmentation.classes)
     return Network(module, card, classes, chosen)
 

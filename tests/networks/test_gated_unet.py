@@ -9,7 +9,7 @@ import torch
 
 from atomseg_app.errors import UserError
 from atomseg_app.networks.architectures import make_network
-from atomseg_app.networks.gated_unet import Gate, GatedUNet
+from atomseg_app.networks.gated_unet import Gate, GatedUNet, fused
 from atomseg_app.networks.segmentation_losses import cross_entropy, dice
 
 KINDS = {"unet": (False, False), "attention": (True, False), "attention-res": (True, True)}
@@ -101,6 +101,22 @@ def test_an_answer_depends_on_nothing_beyond_its_reach() -> None:
         centre = module(x)[..., 64, 64]
         torch.testing.assert_close(module(far)[..., 64, 64], centre)
         assert not torch.allclose(module(near)[..., 64, 64], centre)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_folding_the_norms_changes_no_answer(kind: str, dimensions: int) -> None:
+    module = network(kind, dimensions)
+    x = torch.randn(2, 1, *(16,) * dimensions)
+    module(3 * x + 1)  # gives the norms something to have learnt
+    module.eval()
+    with torch.no_grad():
+        before = module(x)
+        torch.testing.assert_close(fused(module)(x), before, atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d) for part in module.modules())
+    other = network(kind, dimensions, norm="group").eval()
+    before = other(x)
+    assert torch.equal(fused(other)(x), before)
 
 
 def test_a_seed_gives_the_same_answer_again() -> None:
