@@ -6,15 +6,22 @@ along the axis are straightened once. What a network says is inferred, and the r
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import psutil
 import torch
 
-from atomseg_app import devices
+from atomseg_app import devices, places
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
+from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import different_angles, gaps_of, missing_text
 from atomseg_app.tomography.operations import FillWedge
@@ -104,12 +111,12 @@ class _Run:
     def fill(self) -> None:
         """Fill all slices. Raises Cancelled."""
         report, views = self._report, self._views
+        if self._method is None:
+            self._learn()
+            return
         beam = WatchedBeam(
             torch.from_numpy(views.tilt_deg), views.width, self._device, torch.from_numpy(views.shift_px), report
         )
-        if self._method is None:
-            self._learn(beam)
-            return
         ensemble = Ensemble(self._method.fill, beam, report) if self.spread is not None else None
         with torch.no_grad(), watched(self._method.modules, report):
             for slab, part in views:
@@ -169,15 +176,18 @@ class _Run:
         if where.start <= self._views.slices // 2 < where.stop:
             self._report.preview("slice", np.ascontiguousarray(self.volume[:, self._views.slices // 2]))
 
-    def _learn(self, beam: WatchedBeam) -> None:
-        """Fill by a network that learns from the views themselves."""
+    def _learn(self) -> None:
+        """Fill by a network that learns from the views themselves, on the CPU."""
         from atomseg_app.tomography.self_supervised import fill_self
 
-        views = self._views.all()
-        answer = fill_self(views, beam, self._report)
+        views, report = self._views.all(), self._report
+        tilts, shifts = torch.from_numpy(self._views.tilt_deg), torch.from_numpy(self._views.shift_px)
+        beam = WatchedBeam(tilts, self._views.width, "cpu", shifts, report)
+        with unfinished_work(views, beam) as folder:
+            answer = fill_self(views, beam, report, folder=folder, minutes=self._settings.minutes)
         for start in range(0, len(views), BLOCK):
             block = slice(start, start + BLOCK)
-            self.misfit.add(views[block].to(self._device), beam.project(answer[block].to(self._device)))
+            self.misfit.add(views[block], beam.project(answer[block]))
         self._put(slice(0, len(views)), answer, None)
 
     def _block_size(self) -> int:
@@ -189,9 +199,19 @@ class _Run:
         return max(1, min(BLOCK, int(_SHARE * psutil.virtual_memory().available / one)))
 
 
+@contextmanager
+def unfinished_work(views: torch.Tensor, beam: ParallelBeam) -> Iterator[Path]:
+    """Folder of what was learned from these views: what was interrupted goes on from there; removed at the end."""
+    content = hashlib.sha256(views.numpy().tobytes())
+    content.update(beam.tilt_deg.numpy().tobytes() + beam.shift_px.numpy().tobytes())
+    folder = places.cache_folder() / "wedge-self" / content.hexdigest()[:24]
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _device(settings: FillWedge, report: Report) -> torch.device:
-    """CUDA or the CPU; rays are no sparse matrices on other devices."""
-    device = devices.choose(settings.device, report)
+    """CUDA or the CPU, on which alone a network learns from the series; rays are no sparse matrices elsewhere."""
+    device = devices.choose("cpu" if settings.method == "self" else settings.device, report)
     return devices.choose("cpu", report) if device.type == "mps" else device
 
 

@@ -100,6 +100,7 @@ class FillWedge(Parameters):
     uncertainty: bool = parameter(
         False, "Also compute how far each voxel can be trusted, which takes six times as long."
     )
+    minutes: float = parameter(10.0, "How long self learns.", unit="min", gt=0, le=10_000)
     background: Background = parameter(
         "auto",
         "Level beside the sample: auto takes it off where the views show one; networks know of none.",

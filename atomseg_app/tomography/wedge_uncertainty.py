@@ -21,7 +21,7 @@ from atomseg_app.rays.reconstruct import found_weight, sirt, total_variation
 from atomseg_app.tomography.watched_beam import WatchedBeam
 from atomseg_app.tomography.wedge_methods import Fill
 
-CALIBRATION = 3.5
+CALIBRATION = 2.3
 """Rms error over rms spread, the median over slices of unseen families."""
 _SMOOTH_PX = 1.5  # rms width over which the spread is averaged: errors have the size of details
 _PARTS = 3  # of the views, each left out once

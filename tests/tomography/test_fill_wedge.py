@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from atomseg_app import operations
+from atomseg_app import operations, places
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import TiltSeries, Volume
 from atomseg_app.errors import Cancelled, UserError
@@ -227,6 +228,27 @@ def test_cancelling_takes_effect_within_two_seconds() -> None:
     with pytest.raises(Cancelled):
         fill(TiltSeries(views, tilt_deg=tilts), Report(on_progress, cancelled=asked.is_set))
     assert time.monotonic() - state["at"] < 2
+
+
+@pytest.mark.slow
+def test_what_was_learned_from_the_series_is_gone_on_with_and_removed_at_the_end(sample) -> None:
+    _, series = sample
+    work = places.cache_folder() / "wedge-self"
+    seen, state = itertools.count(), {"cancelled": False}
+
+    def on_progress(_fraction: float, message: str) -> None:
+        state["cancelled"] = next(seen) > 25
+
+    with pytest.raises(Cancelled):
+        fill(series, Report(on_progress, cancelled=lambda: state["cancelled"]), method="self", minutes=5)
+    (kept,) = work.iterdir()
+    assert any(kept.iterdir())
+    report = Report()
+    volume = fill(series, report, method="self", minutes=0.02)
+    assert list(work.iterdir()) == []
+    assert volume.metadata["wedge_models"] == ""
+    assert volume.metadata["r_factor"] < 0.1
+    assert any("by a network that learned from this series alone (method self)" in note for note in report.facts.notes)
 
 
 def test_memory_that_runs_out_halves_the_blocks(sample, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,17 @@ from atomseg_app.tomography.missing_wedge import gaps_of, missing_text
 Floats = npt.NDArray[np.float64]
 
 
+_TRAINED = ("best", "joint", "residual")
+_ONLY = {
+    "minutes": ("self",),
+    "uncertainty": _TRAINED,
+    "model": _TRAINED,
+    "sinogram_model": ("joint",),
+    "device": _TRAINED,
+}
+"""Fields that only some methods look at."""
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """What a volume shows in Fourier space; ``values`` are those that it had then."""
@@ -62,7 +73,8 @@ class WedgePanel(QWidget):
         self._looks: dict[int, Look] = {}
         self.missing = muted()
         self.missing.setAccessibleName("What the tilt range did not measure")
-        self.run = RunPanel("Fill the missing wedge", operations, model, computing, actions, can_stop=False)
+        self.run = RunPanel("Fill the missing wedge", operations, model, computing, actions, can_stop=True)
+        self.run.form_made.connect(self._on_form)
         self.told = muted()
         self.told.setAccessibleName("What was measured and what was inferred")
         self.fourier = FourierPane()
@@ -89,6 +101,19 @@ class WedgePanel(QWidget):
         """What is known of the volume that is shown."""
         volume, look = self._model.volume(), self._looks.get(self._model.current_id)
         return look if look is not None and volume is not None and look.values is volume.values else None
+
+    def _on_form(self, name: str) -> None:
+        """Show only what the method that is chosen asks for."""
+        form = self.run.forms[name]
+
+        def follow() -> None:
+            method = form.fields["method"].value()
+            for field, methods in _ONLY.items():
+                form.show_field(field, method in methods)
+            self.run.stop.setVisible(method == "self")
+
+        form.fields["method"].changed.connect(follow)
+        follow()
 
     def refresh(self) -> None:
         """Show what is known of what is shown."""

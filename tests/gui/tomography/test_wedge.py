@@ -138,6 +138,20 @@ def test_uncertainty_and_differences_are_not_what_one_goes_back_to(filled, qtbot
     assert not tab.context.actions.qaction("tomography.swap_filled").isEnabled()
 
 
+def test_the_form_asks_for_what_the_method_needs(filled, qtbot):
+    tab = filled
+    tab.steps.fill_section.unfold()
+    qtbot.waitUntil(tab.steps.fill.run.isVisible)
+    form = tab.steps.fill.run.form("fill-wedge")
+    for method, shown in (("best", "uncertainty"), ("self", "minutes"), ("residual", "uncertainty")):
+        form.set_values({"method": method})
+        asked = {name for name in ("uncertainty", "minutes") if form.fields[name].isVisible()}
+        assert asked == {shown}
+    assert button(tab, "tomography.fill-wedge").height() > 20
+    form.set_values({"method": "self"})
+    assert not tab.steps.fill.run.stop.isHidden()
+
+
 def test_the_wedge_is_drawn_where_nothing_was_measured(qtbot):
     pane = FourierPane()
     qtbot.addWidget(pane)
