@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from atomseg_app.data import Array, Columns, Image, Labels, Volume
-from atomseg_app.errors import UserError
-from atomseg_app.io import files
+from atomseg_app.io.labels import read_labels, write_labels
 from atomseg_app.jobs.tasks import Task, TaskResult
-from atomseg_app.label_classes import IGNORE, numbered
+from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Report
 from atomseg_app.segmentation.settings import TrainSegmentation
 
@@ -30,41 +29,15 @@ def edit_labels(task: Task, report: Report) -> TaskResult:
 
 
 def open_labels(task: Task, report: Report) -> TaskResult:
-    """Labels of the file ``path``."""
-    volume = files.read(task.arguments["path"], None, report)
-    if isinstance(volume, Labels):
-        return TaskResult(items=(volume,))
-    if not isinstance(volume, Volume):
-        raise UserError(f"{task.arguments['path']} holds a {volume.kind.replace('-', ' ')}, not labels (z, y, x).")
-    return TaskResult(items=(as_labels(volume),))
-
-
-def as_labels(volume: Volume) -> Labels:
-    """Whole numbers from 0 to 255 as labels with numbered classes. Raises UserError for other values."""
-    values = volume.values
-    if values.dtype.kind not in "iub" and not all(bool((plane == np.round(plane)).all()) for plane in values):
-        raise UserError(
-            f"{volume.source.name} holds {values.dtype} values between the whole numbers; labels have none."
-        )
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > IGNORE:
-        raise UserError(f"{volume.source.name} holds values from {low} to {high}; labels go from 0 to {IGNORE}.")
-    taken = np.asarray(values, np.uint8)
-    known = np.flatnonzero(np.bincount(taken.ravel(), minlength=IGNORE + 1))
-    return Labels(
-        taken, volume.pixel_size_nm, volume.source, dict(volume.metadata), volume.history,
-        classes=numbered([int(value) for value in known]),
-    )  # fmt: skip
+    """Labels of the file ``path``, of whole numbers from 0 to 255; classes with the names that the file tells."""
+    return TaskResult(items=(read_labels(task.arguments["path"], report=report),))
 
 
 def save_labels(task: Task, report: Report) -> TaskResult:
-    """Write labels to ``path``, in the format of its extension; the value is the path."""
-    from atomseg_app.io.volume_writer import write_volume
-
+    """Write labels to ``path``, in the format of its extension, their classes beside them; the value is the path."""
     (labels,) = task.inputs
     assert isinstance(labels, Labels)
-    volume = Volume(labels.values, labels.pixel_size_nm, labels.source, dict(labels.metadata), labels.history)
-    write_volume(task.arguments["path"], volume, report)
+    write_labels(task.arguments["path"], labels, report)
     return TaskResult(str(task.arguments["path"]))
 
 
@@ -175,3 +148,24 @@ def baseline(task: Task, report: Report) -> TaskResult:
     if task.arguments["how"] == "otsu":
         return TaskResult(items=(otsu(volume, labels.classes),))
     return TaskResult(items=(forest(volume, labels, report),))
+
+
+def measure_labels(task: Task, report: Report) -> TaskResult:
+    """Particles of labels with ``settings``: the table (n, quantities) and the particle of each voxel as items.
+
+    The value has ``names`` and ``powers`` of the quantities, ``unit``, ``spacing``, ``totals`` and ``fits``.
+    """
+    from atomseg_app.segmentation.measure_settings import MeasureLabels
+    from atomseg_app.segmentation.particles import POWERS, measure, scale_of
+
+    (labels,) = task.inputs
+    assert isinstance(labels, Labels)
+    found = measure(labels, MeasureLabels.model_validate(task.arguments["settings"]), report)
+    names = list(found.table.dtype.names or ())
+    table = np.stack([found.table[name].astype(np.float64) for name in names], axis=1)
+    told = {
+        "names": names, "powers": POWERS, "unit": found.unit, "spacing": list(scale_of(labels, Report())[0]),
+        "totals": [{"name": each.name, "value": each.value, "power": each.power} for each in found.totals],
+        "fits": [{"name": each.name, "centre": each.centre, "width": each.width, "ks": each.ks} for each in found.fits],
+    }  # fmt: skip
+    return TaskResult(told, (Image(table, (None, None)), Volume(found.instances, labels.pixel_size_nm)))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from atomseg_app.data import Array
 from atomseg_app.errors import UserError
 from atomseg_app.gui import entry_edits
 from atomseg_app.gui.segmentation.label_store import Box, LabelStore, Patch
@@ -136,3 +137,14 @@ def cost_of(result: Result) -> int:
 def taken_over(entry: Entry, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Entry:
     """An entry whose painted labels are a copy of others of the same shape."""
     return replace(entry, store=LabelStore(np.array(values, np.uint8)))
+
+
+def mostly_zero(values: Array) -> bool:
+    """Whether more than nine in ten voxels are 0 and none is ignored: zeros may stand for what nobody labelled."""
+    zeros = 0
+    for plane in values:
+        counts = np.bincount(plane.ravel(), minlength=256)
+        if counts[IGNORE]:
+            return False
+        zeros += int(counts[0])
+    return zeros > 0.9 * values.size

@@ -26,6 +26,7 @@ ERROR_COLOURS = {RIGHT: "#9a9a9a", TOO_MUCH: "#e69f00", MISSED: "#0072b2"}
 ERROR_TITLES = {RIGHT: "Right (TP)", TOO_MUCH: "Too much (FP)", MISSED: "Missed (FN)"}
 UNSURE = "#f0e442"
 _SAMPLES = 1 << 18
+_MARK = colour_table({1: "#ffffff"}, 0.55)
 
 
 @dataclass
@@ -36,10 +37,11 @@ class _Layers:
     unsure: LabelLayer = field(default_factory=LabelLayer)
     preview: LabelLayer = field(default_factory=LabelLayer)
     painted: LabelLayer = field(default_factory=LabelLayer)
+    marked: LabelLayer = field(default_factory=LabelLayer)
 
     def paint(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
         """Draw them."""
-        for layer in (self.result, self.unsure, self.preview, self.painted):
+        for layer in (self.result, self.unsure, self.preview, self.painted, self.marked):
             layer.paint(painter, geometry, device_scale)
 
 
@@ -51,6 +53,7 @@ class Overlays(QObject):
         self._model, self._slices = model, slices
         self._layers = {name: _Layers() for name in slices.panes}
         self._preview: tuple[str, int, Array] | None = None
+        self._marked: tuple[Array, int] | None = None
         self._unsure: tuple[Volume, tuple[float, float]] | None = None
         for name, pane in slices.panes.items():
             pane.layers.insert(1, self._layers[name].paint)
@@ -71,6 +74,11 @@ class Overlays(QObject):
         self._preview = None if values is None else (pane, index, values)
         self._on_place()
 
+    def mark(self, instances: Array | None, number: int) -> None:
+        """Point out the voxels (z, y, x) of one number; 0 for none."""
+        self._marked = None if instances is None or not number else (instances, number)
+        self._on_place()
+
     def refresh(self) -> None:
         """Colours and slices of everything that is shown."""
         painted, result, unsure = self._tables()
@@ -79,6 +87,7 @@ class Overlays(QObject):
             layers.preview.set_table(painted)
             layers.result.set_table(result)
             layers.unsure.set_table(unsure)
+            layers.marked.set_table(_MARK)
         self._on_place()
 
     # -- inside
@@ -114,11 +123,14 @@ class Overlays(QObject):
         model, entry, result, plane = self._model, self._model.entry, self._model.result(), pane.plane
         volume = model.volume()
         if entry is None or volume is None or not 0 <= pane.index < volume.shape[plane.cut]:
-            for layer in (layers.result, layers.unsure, layers.preview, layers.painted):
+            for layer in (layers.result, layers.unsure, layers.preview, layers.painted, layers.marked):
                 layer.set_slice(None)
             return
         index = pane.index
         layers.painted.set_slice(None if entry.store is None else plane.of(entry.store.values, index))
+        marked = self._marked if self._marked is not None and self._marked[0].shape == volume.shape else None
+        of_mark = None if marked is None else (plane.of(marked[0], index) == marked[1]).astype(np.uint8)
+        layers.marked.set_slice(of_mark)
         shown = self._preview is not None and self._preview[:2] == (plane.name, index)
         layers.preview.set_slice(self._preview[2] if self._preview is not None and shown else None)
         if result is None:

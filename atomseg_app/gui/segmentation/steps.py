@@ -10,6 +10,7 @@ from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
 from atomseg_app.gui.segmentation.classes_panel import ClassesPanel
 from atomseg_app.gui.segmentation.computing import CLEANING
 from atomseg_app.gui.segmentation.errors_panel import ErrorsPanel
+from atomseg_app.gui.segmentation.measure_panel import MeasurePanel
 from atomseg_app.gui.segmentation.result_panel import ActionBox, ResultPanel
 from atomseg_app.gui.segmentation.segment_panel import SegmentPanel
 from atomseg_app.gui.segmentation.surfaces_panel import SurfacesPanel
@@ -31,6 +32,7 @@ class Steps(StepColumn):
         self.segment = SegmentPanel(model, computing, actions)
         self.result = ResultPanel(model, context.undo, actions)
         self.errors = ErrorsPanel(model, computing, actions)
+        self.measure = MeasurePanel(model, computing, context, tab.particle_table)
         self.surfaces = SurfacesPanel(model, computing, tab.volume3d)
         self.show3d = Show3DPanel(tab.volume3d)
         self.classes_section = _section("1  Classes and labels", "What is painted, and in which colour.", self.classes)
@@ -49,6 +51,7 @@ class Steps(StepColumn):
         self.errors_section = _section(
             "5  Errors", "Where the result differs from a reference.", self.errors, folded=True
         )
+        self.measure_section = _section("6  Measure", "Count and measure the particles.", self.measure, folded=True)
         self.show_section = _section("Show in 3D", "How the volume is drawn in 3D.", self.surfaces, folded=True)
         self.show_section.body.addWidget(self.show3d)
         self.save_section = _section(
@@ -59,10 +62,12 @@ class Steps(StepColumn):
         super().__init__(
             "Steps",
             [self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,
-             self.errors_section, self.show_section, self.save_section],
+             self.errors_section, self.measure_section, self.show_section, self.save_section],
         )  # fmt: skip
         self.train.run.finished.connect(self.segment.look_for_models)
         self.errors.changed.connect(actions.refresh)
+        self.measure.measured.connect(actions.refresh)
+        self.measure.chosen.connect(tab.show_particle)
 
 
 def _section(title: str, tip: str, content: QWidget, *, folded: bool = False) -> Section:

@@ -15,6 +15,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.entry_edits import CloseEntry
+from atomseg_app.gui.questions import ask
 from atomseg_app.gui.segmentation import edits, saved_state
 from atomseg_app.gui.segmentation.actions import segmentation_actions
 from atomseg_app.gui.segmentation.brush_bar import BrushBar
@@ -26,6 +27,7 @@ from atomseg_app.gui.segmentation.label_store import LabelStore
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
 from atomseg_app.gui.segmentation.overlay import Overlays
 from atomseg_app.gui.segmentation.painter import Painter
+from atomseg_app.gui.segmentation.particle_table import ParticleTable
 from atomseg_app.gui.segmentation.preview import Preview
 from atomseg_app.gui.segmentation.steps import Steps
 from atomseg_app.gui.segmentation.toolbox import Toolbox
@@ -177,8 +179,19 @@ class SegmentationTab(Tab):
         """Paint on from what the result says."""
         entry, result = self.model.entry, self.model.result()
         if entry is not None and result is not None:
-            after = edits.taken_over(entry, result.labels.values)
-            cost = int(result.labels.values.nbytes)
+            values = result.labels.values
+            if edits.mostly_zero(values):
+                answer = ask(
+                    self, self.context.theme, "What do zeros stand for?",
+                    f"More than 90 % of {result.name} are zeros, and nothing in it is marked as not labelled. Zeros can "
+                    f"be {entry.class_name(0)}, or voxels that nobody labelled.",
+                    entry.class_name(0).capitalize(), "Not labelled", "Cancel",
+                )  # fmt: skip
+                if answer == "Cancel":
+                    return
+                values = np.where(values == 0, np.uint8(IGNORE), values) if answer == "Not labelled" else values
+            after = edits.taken_over(entry, values)
+            cost = int(values.nbytes)
             text = f"Paint on from {result.name}"
             self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, text, after, cost))
             self.model.show(painted=True, result=-1)
@@ -241,6 +254,20 @@ class SegmentationTab(Tab):
 
         self.computing.task(Task("baseline-labels", {"how": how}, (entry.data, labels)), title, done)
 
+    def measure(self) -> None:
+        """Measure the particles of the result that is shown, else of what was painted."""
+        self.steps.measure_section.unfold()
+        self.steps.measure.start(self.files.labels())
+
+    def why_not_measure(self) -> str:
+        """Why nothing can be measured now."""
+        return self.steps.measure.why_not() if self.built and hasattr(self, "steps") else ""
+
+    def show_particle(self, number: int) -> None:
+        """Mark a particle in the slices, 0 for none."""
+        particles = self.steps.measure.particles if hasattr(self, "steps") else None
+        self.overlays.mark(None if particles is None else particles.instances, number)
+
     def why_no_error(self) -> str:
         """Why there is no next error."""
         return self.steps.errors.why_not() if self.built else "Show the errors first."
@@ -281,6 +308,11 @@ class SegmentationTab(Tab):
             partial(self._seeded, self.computing.pick),
         )  # fmt: skip
         self.brush_bar = BrushBar(self.model, self.painter)
+        self.particle_table = ParticleTable()
+        self.left = QSplitter(Qt.Orientation.Vertical)
+        self.left.addWidget(self.data_list)
+        self.left.addWidget(self.particle_table)
+        self.left.setSizes([200, 420])
         self.strip = tool_strip(actions, _STRIP)
         self.empty = EmptyPage(theme, actions.qaction("file.open"))
         self.pages = QStackedWidget()
@@ -297,7 +329,7 @@ class SegmentationTab(Tab):
         self.preview = Preview(self.model, self.computing, self.overlays)
         self.steps = Steps(self)
         splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (self.data_list, self.pages, self.steps):
+        for widget in (self.left, self.pages, self.steps):
             splitter.addWidget(widget)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([230, 800, 340])
