@@ -34,6 +34,7 @@ def halves_agree(series: TiltSeries, settings: HalvesAgree, report: Report) -> V
         volume = reconstruct(replace(series, excluded=others), asked, part)
         asked = asked.model_copy(update={"iterations": volume.metadata.get("iterations", asked.iterations)})
         volumes.append(volume)
+    report.facts.notes[:] = dict.fromkeys(report.facts.notes)  # both halves say the same of the series
     report.progress(0.95, "correlating")
     shells = fourier_shells(volumes[0].values, volumes[1].values)
     report.preview("FSC", shells.correlation)
