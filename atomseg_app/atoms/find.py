@@ -15,8 +15,10 @@ from atomseg_app.atoms.background import burnt_in
 from atomseg_app.atoms.candidates import Candidates
 from atomseg_app.atoms.column_model import column_network
 from atomseg_app.atoms.detect import detect
+from atomseg_app.atoms.few_frequencies import ADVICE, few_frequencies
 from atomseg_app.atoms.network_detect import detect_by_network
 from atomseg_app.atoms.operations import FindColumns, Polarity, RefitColumns
+from atomseg_app.atoms.own_sampling import OwnSampling
 from atomseg_app.atoms.problem import Prior, Problem, Scene
 from atomseg_app.atoms.tiles import Tile, run_tiles, tiles_of
 from atomseg_app.atoms.working_scale import WorkingScale
@@ -34,10 +36,30 @@ _WIDENED, _NARROWED = 0.3, 0.45  # in the logarithm of the width: more than the 
 def find_columns(image: Image, parameters: FindColumns, report: Report) -> Columns:
     """Every atomic column of an image, in the frame of the file, top to bottom.
 
-    Images larger than a tile are worked on in overlapping tiles, so memory does not grow with the image.
-    Raises UserError for a region outside the image.
+    Images larger than a tile are worked on in overlapping tiles, so memory does not grow with the image. An enlarged
+    image is searched in the pixels in which it was recorded. Raises UserError for a region outside the image.
     """
     device = devices.choose(parameters.device, report)
+    left, top, right, bottom = region = _region(parameters.region_px, image.shape)
+    if few_frequencies(image.values[top:bottom, left:right]):
+        report.note(ADVICE)
+    own = OwnSampling.of(image, region)
+    if own.factor == 1:
+        table = _table(image, parameters, device, report)
+    else:
+        report.note(f"The image is enlarged {own.factor:.3g} times: columns are found in the pixels of its recording.")
+        all_of_it = parameters.model_copy(update={"region_px": None})
+        table = own.in_file(_table(own.recorded(image), all_of_it, device, report))
+    table = table[np.lexsort((table["x_px"], table["y_px"]))]
+    table["column_id"] = np.arange(len(table))
+    table["frame"] = int(image.metadata.get("frame", 0))
+    report.progress(1.0, f"{len(table)} columns")
+    shape = (image.shape[0], image.shape[1])
+    return Columns(table, shape, image.pixel_size_nm, image.source, dict(image.metadata), image.history)
+
+
+def _table(image: Image, parameters: FindColumns, device: torch.device, report: Report) -> Array:
+    """Columns of an image as it is sampled."""
     workers = max(1, torch.get_num_threads()) if device.type == "cpu" else 1
     tiles = list(tiles_of(_region(parameters.region_px, image.shape), workers))
     method = parameters.method
@@ -48,14 +70,7 @@ def find_columns(image: Image, parameters: FindColumns, report: Report) -> Colum
     )
     if parameters.polarity == "auto" and seen is None:
         tables = _of_one_polarity(image.values, tiles, tables, parameters, device, report)
-    tables = [table[tile.owns(table)] for tile, table in zip(tiles, tables, strict=True)]
-    table = np.concatenate(tables)
-    table = table[np.lexsort((table["x_px"], table["y_px"]))]
-    table["column_id"] = np.arange(len(table))
-    table["frame"] = int(image.metadata.get("frame", 0))
-    report.progress(1.0, f"{len(table)} columns")
-    shape = (image.shape[0], image.shape[1])
-    return Columns(table, shape, image.pixel_size_nm, image.source, dict(image.metadata), image.history)
+    return np.concatenate([table[tile.owns(table)] for tile, table in zip(tiles, tables, strict=True)])
 
 
 def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, report: Report) -> Columns:
