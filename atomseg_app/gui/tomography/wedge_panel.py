@@ -112,7 +112,7 @@ class WedgePanel(QWidget):
                 form.show_field(field, method in methods)
             self.run.stop.setVisible(method == "self")
 
-        form.fields["method"].changed.connect(follow)
+        form.changed.connect(follow)
         follow()
 
     def refresh(self) -> None:
