@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     window.show()
     try:
         if checking:
-            code = check(first_frame, window.context.jobs, window.show_item, measure=options.probe)
+            code = check(first_frame, window.context.jobs, window.show_item, measure=options.probe,
+                         paint=lambda: _painting(window))  # fmt: skip
             window.session.close_all()
             window.close()
             return code
@@ -98,6 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         server.close()
         hooks.remove()
         logging.getLogger().removeHandler(relay)
+
+
+def _painting(window: MainWindow) -> dict[str, list[float]]:
+    """How long painting labels takes."""
+    from atomseg_app.gui.segmentation.paint_probe import measure_painting
+    from atomseg_app.gui.segmentation.tab import SegmentationTab
+
+    tab = window.tabs[SegmentationTab.name]
+    assert isinstance(tab, SegmentationTab)
+    return measure_painting(window, tab)
 
 
 def make_application() -> Application:

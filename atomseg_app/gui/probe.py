@@ -61,10 +61,14 @@ def _process_age_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def check(first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], object], *, measure: bool) -> int:
+def check(
+    first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], object], *, measure: bool,
+    paint: Callable[[], dict[str, list[float]]],
+) -> int:  # fmt: skip
     """Run the event loop for a second and print what was seen as one line of JSON; returns an exit code.
 
-    With ``measure``, jobs are run, cancelled and killed under the window, and ``show`` gets their images and results.
+    With ``measure``, jobs are run, cancelled and killed under the window, ``show`` gets their images and results, and
+    ``paint`` measures painting.
     """
     loop = QEventLoop()
     QTimer.singleShot(_CHECK_MS, loop.quit)
@@ -76,6 +80,7 @@ def check(first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], objec
     }
     if measure:
         facts |= _Measurement(jobs, show).run()
+        facts |= paint()
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
     return 0 if first_frame.seconds is not None and not facts["heavy_modules"] else 1

@@ -183,8 +183,8 @@ class SegmentationTab(Tab):
             if edits.mostly_zero(values):
                 answer = ask(
                     self, self.context.theme, "What do zeros stand for?",
-                    f"More than 90 % of {result.name} are zeros, and nothing in it is marked as not labelled. Zeros can "
-                    f"be {entry.class_name(0)}, or voxels that nobody labelled.",
+                    f"More than 90 % of {result.name} are zeros, and nothing in it is marked as not labelled. "
+                    f"They can be {entry.class_name(0)}, or voxels that nobody labelled.",
                     entry.class_name(0).capitalize(), "Not labelled", "Cancel",
                 )  # fmt: skip
                 if answer == "Cancel":
