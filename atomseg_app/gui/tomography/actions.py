@@ -101,6 +101,14 @@ def _cannot_run(tab: TomographyTab, operation: Operation) -> str:
     return "Give the tilt angles first (step 1)." if needs_angles and not angles_known(series) else ""
 
 
+def _no_history(tab: TomographyTab) -> str:
+    """Why no script can be made."""
+    entry = tab.model.entry
+    if entry is None:
+        return no_entry(tab)
+    return "" if entry.data.source.path else "It was read from no file, so a script has nothing to begin with."
+
+
 def _no_origin(tab: TomographyTab) -> str:
     """Why a volume cannot be compared with its views."""
     if no_volume(tab):
@@ -231,6 +239,9 @@ def _output(tab: TomographyTab) -> list[Action]:
         Action("tomography.movie", "Save movie…", tab.save_movie,
                "Write the views or the slices one after the other as GIF, or as PNG files.", "File/Export", "",
                "mdi6.movie-open-outline", lambda: no_entry(tab), section="tomography"),
+        Action("tomography.copy_python", "Copy as Python", tab.copy_python,
+               "Copy a script that repeats what was done, without a window.", _MENU, "", "mdi6.language-python",
+               lambda: _no_history(tab), section="python"),
         Action("tomography.sample", "Open the sample series", tab.open_sample,
                "Open a small simulated tilt series to try every step on.", _MENU, "", "mdi6.test-tube",
                section="sample"),

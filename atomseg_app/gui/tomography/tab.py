@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from atomseg_app import places
@@ -31,6 +32,7 @@ from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, Entry, TomoModel,
 from atomseg_app.gui.tomography.prepare_panel import CropTool
 from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
 from atomseg_app.gui.tomography.saving import Saver
+from atomseg_app.gui.tomography.script import python_script
 from atomseg_app.gui.tomography.series_editing import SeriesEditing
 from atomseg_app.gui.tomography.series_page import SeriesPage
 from atomseg_app.gui.tomography.showing import Showing
@@ -268,6 +270,13 @@ class TomographyTab(Tab):
     def save_movie(self) -> None:
         """Write views or slices as a movie."""
         self.showing.ask_movie()
+
+    def copy_python(self) -> None:
+        """Copy a script that repeats what was done to what is shown."""
+        entry = self.model.entry
+        if entry is not None:
+            QGuiApplication.clipboard().setText(python_script(entry.data, self.model.working_series()))
+            self.context.notify.info("Copied a Python script.")
 
     def open_sample(self) -> None:
         """Open the bundled series."""
