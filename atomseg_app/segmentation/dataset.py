@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from atomseg_app.data import Array, Labels, Volume
 from atomseg_app.errors import UserError
+from atomseg_app.io.scratch import scratch
 from atomseg_app.label_classes import IGNORE, LabelClass, numbered
 from atomseg_app.segmentation.grey import GreyRange
 
@@ -51,7 +52,8 @@ def classes_of(labels: Labels) -> tuple[LabelClass, ...]:
 
     Raises UserError for fewer than two, of which at least one must be painted.
     """
-    found = sorted(set(np.unique(labels.values).tolist()) - {IGNORE})
+    present = sum((np.bincount(plane.ravel(), minlength=IGNORE + 1) for plane in labels.values), np.zeros(IGNORE + 1))
+    found = [int(value) for value in np.flatnonzero(present) if value != IGNORE]
     named = {each.value: each for each in labels.classes}
     classes = tuple(named.get(value) or numbered([value])[0] for value in sorted({*found, *named}))
     if len(found) < 2:
@@ -65,11 +67,13 @@ def painted_axis(labels: Array) -> AxisName:
 
     Along y where all are touched alike (a dense volume): slices across the tilt axis hold what the missing wedge does.
     """
-    known = labels != IGNORE
-    touched = {
-        name: float(np.any(known, axis=tuple(other for other in range(3) if other != axis)).mean())
-        for axis, name in enumerate(AXES)
-    }
+    along = [np.zeros(length, bool) for length in labels.shape]
+    for index, plane in enumerate(labels):
+        known = plane != IGNORE
+        along[0][index] = known.any()
+        along[1] |= known.any(1)
+        along[2] |= known.any(0)
+    touched = {name: float(each.mean()) for name, each in zip(AXES, along, strict=True)}
     least = min(touched.values())
     return next(name for name in ("y", "z", "x") if touched[name] == least)
 
@@ -83,10 +87,11 @@ def taught(
     for index, each in enumerate(classes):
         table[each.value] = index
     first = AXES.index(axis)
+    indices = scratch(labels.shape, np.uint8)
+    for place, plane in enumerate(labels.values):
+        indices[place] = table[plane]
     return Taught(
-        np.moveaxis(volume.values, first, 0),
-        np.moveaxis(table[labels.values], first, 0),
-        grey or GreyRange.of(volume.values),
+        np.moveaxis(volume.values, first, 0), np.moveaxis(indices, first, 0), grey or GreyRange.of(volume.values)
     )
 
 
@@ -116,9 +121,10 @@ def split(item: Taught, share: float, gap: int, classes: int) -> tuple[Taught, T
     if best is None:
         return _split_across(item, share, gap)
     _, first, last = best
+    place = np.arange(len(item.labels))
     return (
-        replace(item, labels=_without(item.labels, max(0, first - gap), last + 1 + gap)),
-        replace(item, labels=_without(_without(item.labels, 0, first), last + 1, len(item.labels))),
+        replace(item, labels=_only(item.labels, (place < first - gap) | (place > last + gap))),
+        replace(item, labels=_only(item.labels, (place >= first) & (place <= last))),
     )
 
 
@@ -136,10 +142,11 @@ def _split_across(item: Taught, share: float, gap: int) -> tuple[Taught, Taught]
     return replace(item, labels=before), replace(item, labels=after)
 
 
-def _without(labels: npt.NDArray[np.uint8], start: int, stop: int) -> npt.NDArray[np.uint8]:
-    """Copy in which slices start..stop are unknown."""
-    result = labels.copy()
-    result[start:stop] = IGNORE
+def _only(labels: npt.NDArray[np.uint8], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Copy in which only slices that are kept are known."""
+    result = scratch(labels.shape, np.uint8)
+    for index, plane in enumerate(labels):
+        result[index] = plane if kept[index] else IGNORE
     return result
 
 
