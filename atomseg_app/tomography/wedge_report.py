@@ -95,7 +95,7 @@ def wedge_outline(gap_deg: tuple[float, float], side: int) -> list[list[Place]]:
 
 def _figure(found: FourierView, volume: Volume) -> Picture.Image:
     """Fourier space with the wedge drawn in, and power by angle beside it."""
-    sheet = Picture.new("RGB", (_SIDE + _PLOT[0] + 3 * _GAP, _SIDE + 2 * _GAP), _PAPER)
+    sheet = Picture.new("RGB", (_SIDE + _PLOT[0] + 3 * _GAP, _SIDE + 2 * _GAP + 2 * _TEXT), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
     top = float(found.log_power.max())
     grey = np.clip((found.log_power - top + _DECADES) / _DECADES, 0, 1) * 255

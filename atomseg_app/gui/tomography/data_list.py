@@ -10,6 +10,7 @@ from atomseg_app.gui.scale_bar import length_text
 from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.tomography.model import Entry, TomoModel, angles_known
 from atomseg_app.gui.tomography.projection_view import angle_text
+from atomseg_app.gui.tomography.step_operations import FILL_WEDGE
 
 
 class DataList(EntryList):
@@ -28,7 +29,8 @@ def describe(entry: Entry) -> str:
         size = f"{views} × {width} × {height} px"
         return f"{size} · {angles_line(data)} · {size_text(data.pixel_size_nm)}"
     depth, height, width = data.shape
-    return f"{width} × {height} × {depth} voxels · {size_text(data.pixel_size_nm)}"
+    inferred = " · partly inferred" if any(step.operation == FILL_WEDGE for step in data.history) else ""
+    return f"{width} × {height} × {depth} voxels · {size_text(data.pixel_size_nm)}{inferred}"
 
 
 def angles_line(series: TiltSeries) -> str:

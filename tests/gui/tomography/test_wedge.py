@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 
 from atomseg_app.data import Source, Step, TiltSeries, Volume
+from atomseg_app.gui.tomography.data_list import describe
 from atomseg_app.gui.tomography.fourier_pane import FourierPane
 from atomseg_app.gui.tomography.model import Entry
 from atomseg_app.gui.tomography.wedge_flow import is_filled
@@ -43,6 +44,7 @@ def test_from_a_dropped_series_to_a_filled_volume_and_back(tab, series_file, qtb
     assert titles[1:] == [f"{name}, filled best", f"{name}, filled best, uncertainty"]
     filled_id, filled = tab.model.current_id, tab.model.volume()
     assert tab.model.entry.title == f"{name}, filled best"
+    assert describe(tab.model.entry).endswith("partly inferred")
     assert filled.shape == (SIDE, SIDE, SIDE)
     assert any(note.startswith("Inferred, not measured: 72 to 108") for note in filled.history[-1].notes)
     assert any("Inferred, not measured" in text for text in tab.context.notify.toast_texts())
