@@ -19,6 +19,8 @@ from atomseg_app import __version__, operations
 from atomseg_app.benchmarks.command import Benchmark, run_benchmark
 from atomseg_app.commands import fill_wedge
 from atomseg_app.commands.adapt import adapt
+from atomseg_app.commands.label_files import export_labels, mesh
+from atomseg_app.commands.labels import compare_labels, measure
 from atomseg_app.commands.options import model_options
 from atomseg_app.commands.segment import segment_command
 from atomseg_app.commands.series_options import series_command, takes_series
@@ -73,6 +75,10 @@ def make_app() -> typer.Typer:
     app.command("bench")(_bench)
     app.command("simulate")(simulate)
     app.command("adapt")(adapt)
+    app.command("measure")(measure)
+    app.command("compare-labels")(compare_labels)
+    app.command("export-labels")(export_labels)
+    app.command("mesh")(mesh)
     app.add_typer(train_app(), name="train")
     return app
 

@@ -222,6 +222,6 @@ SAMPLES: dict[str, Callable[[Path], None]] = {
     "image.png": _picture, "image.jpg": _picture, "image.bmp": _picture, "image.npy": _npy, "plain.npz": _npz,
     "packed.npz": _npz, "velox.emd": _velox, "berkeley.emd": _ncem, "signal.hspy": _hspy, "zipped.zspy": _zipped_zspy,
     "signal.zspy": _zspy, "map.blo": _blockfile, "plain.mat": _mat, "packed.mat": _mat, "hdf5.mat": _mat,
-    "volume.vti": _volume, "volume.ome.zarr": _volume, "volume.h5": _volume,
+    "volume.vti": _volume, "volume.nrrd": _volume, "volume.ome.zarr": _volume, "volume.h5": _volume,
 }  # fmt: skip
 """File name to the function that writes it."""

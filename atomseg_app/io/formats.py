@@ -66,6 +66,7 @@ FORMATS = (
     Format("blockfile (BLO)", (".blo",), "blockfile:read_blockfile", _begins(b"IMGBLO")),
     Format("BMP", (".bmp",), "images:read_bmp", _begins(b"BM")),
     Format("VTK image data (VTI)", (".vti",), "vti:read_vti", lambda head, path: b"<VTKFile" in head[:200]),
+    Format("NRRD", (".nrrd",), "nrrd:read_nrrd", _begins(b"NRRD000")),
     Format("MATLAB (MAT)", (".mat",), "matlab:read_mat", _is_mat),
     Format("MRC", MRC_EXTENSIONS, "mrc:read_mrc", is_mrc),
 )

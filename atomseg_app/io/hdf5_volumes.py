@@ -70,6 +70,8 @@ def write_emd_volume(volume: Volume, path: str | Path, report: Report) -> None:
 def _describe(file: h5py.File, volume: Volume) -> None:
     """Program and history as attributes of the file."""
     file.attrs["program"] = f"AtomSeg {__version__}"
+    if "classes" in volume.metadata:  # of labels
+        file.attrs["classes"] = json.dumps(volume.metadata["classes"], ensure_ascii=False)
     file.attrs["history"] = json.dumps([step.to_json() for step in volume.history], default=str)
 
 

@@ -73,18 +73,19 @@ def _number(value: Any) -> float | None:
 def write_ome_zarr(volume: Volume, path: str | Path, report: Report) -> None:
     """Write a store with the volume (z, y, x) and levels of half the size each, whole or not at all.
 
+    Labels, which have ``classes`` in their metadata, are not averaged, and an ``image-label`` names and colours them.
     Raises FileError, also where a folder that is no Zarr store is in the way; Cancelled.
     """
     import zarr
     from zarr.storage import LocalStore
 
     dtype = stored_type(volume.values, NUMBERS, report, "OME-Zarr")
-    shapes = _level_shapes(volume.shape)
+    shapes, classes = _level_shapes(volume.shape), volume.metadata.get("classes")
     with atomic_folder(path) as temporary:
         root = zarr.create_group(LocalStore(temporary), zarr_format=3)
         root.attrs.update(
             {
-                "ome": {"version": "0.5", "multiscales": [_multiscales(volume, shapes)]},
+                "ome": {"version": "0.5", "multiscales": [_multiscales(volume, shapes)], **_image_label(classes)},
                 "program": f"AtomSeg {__version__}",
                 "history": json.loads(json.dumps([step.to_json() for step in volume.history], default=str)),
             }
@@ -96,7 +97,7 @@ def write_ome_zarr(volume: Volume, path: str | Path, report: Report) -> None:
             for start in range(0, shape[0], _CHUNK[0]):
                 part.progress(start / shape[0], "writing")
                 stop = min(start + _CHUNK[0], shape[0])
-                level[start:stop] = _slab(above, start, stop, shape, dtype)
+                level[start:stop] = _slab(above, start, stop, shape, dtype, averaged=classes is None)
             above = level
 
 
@@ -140,11 +141,32 @@ def _level(root: zarr.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[
     )  # fmt: skip
 
 
-def _slab(above: Any, start: int, stop: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Slices of a level: those of the array itself, or the mean of two by two by two of the level above."""
+def _image_label(classes: Any) -> dict[str, Any]:
+    """Colours (red, green, blue, opacity) and names of the values of labels; nothing for volumes."""
+    if classes is None:
+        return {}
+    colours = [
+        {"label-value": each["value"], "rgba": [*bytes.fromhex(each["colour"].removeprefix("#")), 255]}
+        for each in classes
+    ]
+    names = [{"label-value": each["value"], "class": each["name"]} for each in classes]
+    return {"image-label": {"colors": colours, "properties": names}}
+
+
+def _slab(
+    above: Any, start: int, stop: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, averaged: bool
+) -> Array:  # fmt: skip
+    """Slices of a level: those of the array itself, or the mean of two by two by two of the level above.
+
+    Not ``averaged``, the first of those eight voxels: numbers of classes have no mean.
+    """
     if tuple(above.shape) == shape:
         return np.ascontiguousarray(above[start:stop], dtype)
     factors = [2 if size > 1 else 1 for size in above.shape]
+    if not averaged:
+        picked = tuple(slice(0, size * factor, factor) for size, factor in zip(shape[1:], factors[1:], strict=True))
+        own = above[start * factors[0] : stop * factors[0]]
+        return np.ascontiguousarray(own[(slice(None, None, factors[0]), *picked)], dtype)
     values = np.asarray(above[start * factors[0] : stop * factors[0]], np.float64)
     values = values[:, : shape[1] * factors[1], : shape[2] * factors[2]]
     split = [size for count, factor in zip(values.shape, factors, strict=True) for size in (count // factor, factor)]

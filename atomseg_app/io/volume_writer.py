@@ -22,6 +22,7 @@ _WRITERS: Mapping[str, str] = {
     ".ome.zarr": "ome_zarr:write_ome_zarr",
     ".zarr": "ome_zarr:write_ome_zarr",
     ".vti": "vti_writer:write_vti",
+    ".nrrd": "nrrd_writer:write_nrrd",
 }
 VOLUME_EXTENSIONS = tuple(_WRITERS)
 """Extensions that a volume can be saved with, lower case with their dots."""

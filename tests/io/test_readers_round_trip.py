@@ -77,7 +77,7 @@ def test_four_axes_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_uncompressed_files_are_mapped(tmp_path: Path) -> None:
     mapped = ("image.dm3", "image_1.ser", "tilts.mrc", "image.tif", "big.tif", "imagej.tif", "image.npy", "plain.npz",
-              "berkeley.emd", "plain.mat", "hdf5.mat", "volume.vti", "volume.h5")  # fmt: skip
+              "berkeley.emd", "plain.mat", "hdf5.mat", "volume.vti", "volume.nrrd", "volume.h5")  # fmt: skip
     for name in mapped:
         SAMPLES[name](tmp_path / name)
         assert isinstance(read(tmp_path / name).values, np.memmap), name
