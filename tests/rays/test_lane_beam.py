@@ -109,6 +109,19 @@ def test_iterations_end_when_told_to() -> None:
             iterate(beam, views, 50)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_iterations_refuse_what_does_not_belong_together(compiled: bool) -> None:
+    beam = ParallelBeam(TILTS, 12, compiled=compiled)
+    views = random(3, len(TILTS), 12)
+    for iterate in (sirt, lambda *given: total_variation(given[0], given[1], 0.1, *given[2:])):
+        with pytest.raises(ValueError, match=r"\(3, 12, 11\) do not end in \(12, 12\)"):
+            iterate(beam, views[..., :11], 2)
+        with pytest.raises(ValueError, match=r"\(3, 9, 12\) do not end in \(12, 12\)"):
+            iterate(beam, views, 2, random(3, 9, 12))
+        with pytest.raises(ValueError, match=r"slices of shape \(2, 12, 12\) do not go with sinograms of"):
+            iterate(beam, views, 2, random(2, 12, 12))
+
+
 def test_slices_are_put_where_they_are_done_soonest() -> None:
     assert [lanes_for(count, 1) for count in (1, 8, 9, 16, 32, 256)] == [8, 8, 16, 16, 32, 32]
     assert [lanes_for(count, 2) for count in (16, 32, 256)] == [8, 16, 32]
