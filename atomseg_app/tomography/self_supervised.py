@@ -1,11 +1,13 @@
-"""Filling of a missing wedge without a training set: a small network learns from the user's own slices.
+"""Filling of a missing wedge without a training set: a small network learns from the user's own views.
 
-A reconstruction is turned about the tilt axis, so that other directions are missing from it than were in the series,
-seen again through the same rays with the same noise, and a network learns to give back what was turned: in the manner
-of IsoNet (Liu et al., Nat. Commun. 13 (2022) 6482) and DeepDeWedge (Wiedemann and Heckel, Nat. Commun. 15 (2024)
-8255), whose rotations of subtomograms these are, and of equivariant imaging (Chen, Tachella and Davies, ICCV 2021).
-What it gives for the measured views is turned in the next round. The network is the one of ``wedge_residual.py``,
-which starts from total variation and obeys the views, with fewer features.
+Two things are asked of it. Views that it is not shown, some of them beyond those that it is, are to be predicted; and
+what it makes of the views, turned about the tilt axis and seen again through the same rays with fresh noise, is to come
+out again: what is known in one direction tells what is missing in another. (Equivariant imaging: Chen, Tachella and
+Davies, ICCV 2021; IsoNet, Liu et al., Nat. Commun. 13 (2022) 6482, and DeepDeWedge, Wiedemann and Heckel, Nat. Commun.
+15 (2024) 8255, turn subtomograms; views that are left out: Yaman et al., Magn. Reson. Med. 84 (2020) 3172.) The network
+is the one of ``wedge_residual.py``, which starts from total variation and obeys the views, with fewer features. Views
+that nothing learns from judge all of it: they choose the weight of total variation, when learning ends, and whether
+what was learned is used at all.
 """
 
 from __future__ import annotations
@@ -14,29 +16,30 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import nn
 
 from atomseg_app.errors import UserError
-from atomseg_app.io.atomic_write import atomic_open, write_text
-from atomseg_app.networks.checkpoint import CHECKPOINT, averaged_weights
+from atomseg_app.io.atomic_write import write_text
+from atomseg_app.networks.checkpoint import averaged_weights, read_progress
 from atomseg_app.networks.training import Plan, train
 from atomseg_app.networks.wedge_residual import WedgeResidual
 from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.rays.reconstruct import found_weight, sirt, total_variation
+from atomseg_app.tomography.predicted_weight import predicted_weight
 from atomseg_app.tomography.turned_slices import Stopped, TurnedSlices
+from atomseg_app.tomography.unseen_views import unseen_views
 
 _VERSION = 1  # of what is learned, and how
-_ROUNDS = 2
-_BATCH, _MOST_STEPS, _VALIDATE_EVERY, _PATIENCE = 6, 100_000, 50, 6
+_BATCH, _MOST_STEPS, _VALIDATE_EVERY, _PATIENCE = 8, 100_000, 25, 8
 _CHECKPOINT_S = 20.0
 _BLOCK = 16  # slices that are filled at a time
-_SOFT, _START, _NETWORK_START = 10, 100, 40  # iterations of SIRT, and of total variation at first and in the network
-_RUN, _FILLED = "self.json", "filled.safetensors"
+_SOFT, _START = 10, 100  # iterations of SIRT and of total variation
+_RUN = "self.json"
 
 
 def fill_self(
@@ -52,7 +55,7 @@ def fill_self(
     """Slices (slices, z, x) on the CPU of views (slices, view, t), by a network fitted to them for so many minutes.
 
     ``folder`` keeps checkpoints: called again with the same views after an interruption, it goes on from the last one.
-    ``steps`` of each round, instead of a time, give the same answer again from a seed. A user's *stop* ends learning
+    ``steps``, instead of a time, give the same answer again from a seed. A user's *stop* ends learning
     early and gives what there is. Previews: ``slice`` (z, x), the middle one. Raises UserError where the folder holds
     the run of another series; Cancelled.
     """
@@ -64,22 +67,26 @@ def fill_self(
     views = views.float().cpu()
     _claim(folder, views, beam, seed)
     report.progress(0.0, "first reconstruction")
+    judged = unseen_views(views, beam)
     run = _Run(views, beam, report)
-    slices, network = run.first(), _network(seed)
-    for number in range(_ROUNDS):
-        part, place = report.part(number / _ROUNDS, (number + 1) / _ROUNDS), folder / f"round-{number + 1}"
-        kept = place / _FILLED
-        if not kept.exists():
-            course = TurnedSlices(slices, views, beam, seed + number, part, run.show)
-            if number:
-                network.load_state_dict(averaged_weights(folder / f"round-{number}"))
-            try:
-                train(network, course, _plan(minutes / _ROUNDS, steps, seed + number), place, part)
-            except Stopped:
-                return run.filled(network, place) if (place / CHECKPOINT).exists() else slices
-            _keep(kept, run.filled(network, place))
-        slices = safetensors.torch.load_file(kept)["slices"]
-    return slices
+    if judged is None:
+        report.note("There are too few views to learn from some and be judged by others; this is total variation.")
+        return run.first(1.0)
+    factor, before = predicted_weight(judged, report)
+    slices, network = run.first(factor), _network(seed, factor)
+    course = TurnedSlices(views, beam, seed, report, run.show, judged)
+    with suppress(Stopped):
+        train(network, course, _plan(minutes, steps, seed), folder, report)
+    progress = read_progress(folder)
+    if progress is None or progress.best >= before:
+        report.note(
+            "What was learned from the series predicts views that it was not shown no better than total variation "
+            "does, which is the answer."
+        )
+        return slices
+    report.log(f"unseen views are {100 * progress.best:.2f} % off, after total variation {100 * before:.2f} %")
+    network.load_state_dict(averaged_weights(folder))
+    return run.filled(network)
 
 
 class _Run:
@@ -89,19 +96,18 @@ class _Run:
         self._views, self._beam, self._report = views, beam, report
 
     @torch.no_grad()
-    def first(self) -> torch.Tensor:
-        """Slices (slices, z, x) by total variation."""
+    def first(self, factor: float) -> torch.Tensor:
+        """Slices (slices, z, x) by total variation, with so many times the weight that the noise suggests."""
         made = []
         for block in self._blocks():
             self._report.check()
             start = sirt(self._beam, block, _SOFT)
-            made.append(total_variation(self._beam, block, found_weight(block), _START, start))
+            made.append(total_variation(self._beam, block, factor * found_weight(block), _START, start))
         return torch.cat(made)
 
     @torch.no_grad()
-    def filled(self, network: nn.Module, folder: Path) -> torch.Tensor:
-        """Slices (slices, z, x) by the averaged weights of a folder."""
-        network.load_state_dict(averaged_weights(folder))
+    def filled(self, network: nn.Module) -> torch.Tensor:
+        """Slices (slices, z, x) that a network gives."""
         network.eval()
         made = []
         for block in self._blocks():
@@ -120,11 +126,14 @@ class _Run:
             yield self._views[start : start + _BLOCK]
 
 
-def _network(seed: int) -> WedgeResidual:
-    """The network with random weights from a seed; torch's own random numbers stay as they are."""
+def _network(seed: int, factor: float) -> WedgeResidual:
+    """The network with random weights from a seed, which starts from so much total variation; it changes nothing yet.
+
+    torch's own random numbers stay as they are.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = WedgeResidual(stem=8, widths=(16, 24, 32), depth=1, stages=1, start=_NETWORK_START)
+        network = WedgeResidual(stem=8, widths=(16, 24, 32), depth=1, stages=1, start=_START)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
@@ -157,8 +166,3 @@ def _claim(folder: Path, views: torch.Tensor, beam: ParallelBeam, seed: int) -> 
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(mine, indent=2) + "\n")
-
-
-def _keep(path: Path, slices: torch.Tensor) -> None:
-    with atomic_open(path) as stream:
-        stream.write(safetensors.torch.save({"slices": slices.contiguous()}))

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from atomseg_app.networks.image_losses import decibels
 from atomseg_app.networks.wedge_residual import brightness
 from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
-from atomseg_app.rays.reconstruct import noise_of
+from atomseg_app.rays.reconstruct import noise_of, sirt
+from atomseg_app.tomography.unseen_views import UnseenViews, beam_of, lit_slices, splits_of
 
-_VALIDATED = 8
-_SEED_APART = 1_000_003  # of what is judged from what is learned
+_SHARE = 0.1  # of the error of views, which are sums over many voxels
+_SOFT = 10  # iterations of SIRT, which tells how bright slices are
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user has seen enough
@@ -24,61 +24,64 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user has seen enough
 
 
 class TurnedSlices:
-    """Lessons: slices of a reconstruction ``slices`` (slices, z, x) at any angle, and their views with fresh noise.
+    """Lessons from ``views`` (slices, view, t): some views predicted by the others, and answers that, turned, are
+    measured again with the noise that the views show.
 
-    The noise is that of the measured ``views`` (slices, view, t), as it goes with the signal. ``shown`` is called with
-    the module at each validation.
+    ``judged`` are the views that validation is by, which lessons do not use; it calls ``shown`` with the module.
     """
 
     def __init__(
         self,
-        slices: torch.Tensor,
         views: torch.Tensor,
         beam: ParallelBeam,
         seed: int,
         report: Report,
         shown: Callable[[nn.Module], None],
+        judged: UnseenViews,
     ) -> None:
-        self._slices, self._beam, self._report, self._shown = slices, beam, report, shown
-        self._scale = brightness(slices)
-        self._noise = noise_of(views) / views.clamp(min=0).mean((1, 2)).clamp(min=1e-12).sqrt()
+        self._report, self._shown, self._judged = report, shown, judged
+        lit = lit_slices(views)
+        self._splits = splits_of(views[lit][:, ~judged.out], beam_of(beam, ~judged.out))
+        self._scale = brightness(sirt(judged.shown_beam, self._splits[0].whole, _SOFT))
+        noise = noise_of(self._splits[0].whole)
+        self._noise = noise / self._splits[0].whole.clamp(min=0).mean((1, 2)).clamp(min=1e-12).sqrt()
         self._generator = torch.Generator().manual_seed(seed)
-        judge = torch.Generator().manual_seed(seed + _SEED_APART)
-        self._judged = self._turned(min(_VALIDATED, 2 * len(slices)), judge)
 
     def generators(self) -> dict[str, torch.Generator]:
         """The one that slices, angles and noise are drawn from."""
         return {"turned": self._generator}
 
     def loss(self, module: nn.Module, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """Loss on freshly turned slices. Raises Stopped."""
+        """Mean error of views that were left out, and of turned slices that were measured again. Raises Stopped."""
         if self._report.stopping:
             raise Stopped
-        views, target = self._turned(batch, self._generator)
-        loss = (module(views, self._beam) - target).abs().mean()
-        return loss, {}
+        split = self._splits[int(torch.randint(len(self._splits), (1,), generator=self._generator))]
+        chosen = torch.randint(len(self._scale), (batch,), generator=self._generator)
+        scale = self._scale[chosen]
+        answer = module(split.shown[chosen], split.shown_beam)
+        left = (split.unseen_beam.project(answer) - split.unseen[chosen]) / scale
+        again, target = self._again(module, answer, split.shown_beam, self._noise[chosen])
+        parts = {"unseen": _SHARE * left.abs().mean(), "turned": ((again - target) / scale).abs().mean()}
+        return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
-        """Mean error and decibels on a fixed set of turned slices."""
+        """How far views are off that the module is not shown, relative."""
         self._report.check()
-        views, target = self._judged
-        answer = module(views, self._beam)
+        answer = module(self._judged.shown, self._judged.shown_beam)
         self._shown(module)
-        return {"loss": float((answer - target).abs().mean()), "psnr_db": float(decibels(answer, target).mean())}
+        return {"loss": float(self._judged.misfit(answer).mean())}
 
-    @torch.no_grad()
-    def _turned(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Views (count, view, t) with noise, and the turned slices (count, z, x) that they are of, brightest 1."""
-        chosen = torch.randint(len(self._slices), (count,), generator=generator)
-        angle = 2 * math.pi * torch.rand(count, generator=generator)
-        flip = torch.rand(count, generator=generator) < 0.5
-        scale = self._scale[chosen]
-        target = turned(self._slices[chosen], angle, flip) / scale
-        exact = self._beam.project(target)
-        noise = (
-            torch.randn(exact.shape, generator=generator) * (self._noise[chosen] / scale[:, 0, 0].sqrt())[:, None, None]
-        )
-        return exact + noise * exact.clamp(min=0).sqrt(), target
+    def _again(
+        self, module: nn.Module, answer: torch.Tensor, beam: ParallelBeam, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the module makes of a turned answer's views, and the turned answer, both (slices, z, x)."""
+        angle = 2 * math.pi * torch.rand(len(answer), generator=self._generator)
+        target = turned(answer, angle, torch.rand(len(answer), generator=self._generator) < 0.5)
+        with torch.no_grad():
+            exact = beam.project(target)
+            drawn = torch.randn(exact.shape, generator=self._generator) * noise[:, None, None]
+            views = exact + drawn * exact.clamp(min=0).sqrt()
+        return module(views, beam), target
 
 
 def turned(slices: torch.Tensor, angle: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
