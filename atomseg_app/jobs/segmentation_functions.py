@@ -169,3 +169,28 @@ def measure_labels(task: Task, report: Report) -> TaskResult:
         "fits": [{"name": each.name, "centre": each.centre, "width": each.width, "ks": each.ks} for each in found.fits],
     }  # fmt: skip
     return TaskResult(told, (Image(table, (None, None)), Volume(found.instances, labels.pixel_size_nm)))
+
+
+def save_meshes(task: Task, report: Report) -> TaskResult:
+    """Write the surface of each class of ``values`` to its path in ``paths``, in nm where the voxel size is known.
+
+    The value lists what was written; a class without voxels is left out and noted.
+    """
+    from atomseg_app.io.meshes import write_mesh
+    from atomseg_app.segmentation.particles import scale_of
+    from atomseg_app.surface import surface
+
+    (labels,) = task.inputs
+    assert isinstance(labels, Labels)
+    (z, y, x), unit = scale_of(labels, report)
+    step, asked = int(task.arguments.get("step", 1)), task.arguments
+    written = []
+    for number, (value, path) in enumerate(zip(asked["values"], asked["paths"], strict=True)):
+        part = report.part(number / len(asked["values"]), (number + 1) / len(asked["values"]))
+        vertices, faces = surface(_shares(labels.values, int(value), step), 0.5, part)
+        if not len(faces):
+            report.note(f"{Path(path).name} was not written: no voxel has that class.")
+            continue
+        write_mesh(path, (vertices * step + (step - 1) / 2) * np.array([x, y, z]), faces, unit)
+        written.append(str(path))
+    return TaskResult(written)

@@ -32,6 +32,7 @@ BUILT_IN: Mapping[str, str] = {
     "label-surfaces": "atomseg_app.jobs.segmentation_functions:label_surfaces",
     "preview-labels": "atomseg_app.jobs.segmentation_functions:preview_labels",
     "baseline-labels": "atomseg_app.jobs.segmentation_functions:baseline",
+    "save-meshes": "atomseg_app.jobs.segmentation_functions:save_meshes",
     "measure-labels": "atomseg_app.jobs.segmentation_functions:measure_labels",
     "find-errors": "atomseg_app.jobs.segmentation_functions:find_errors",
     "open-labels": "atomseg_app.jobs.segmentation_functions:open_labels",
@@ -60,6 +61,7 @@ _TITLES = {
     "label-surfaces": "Make surfaces",
     "preview-labels": "Preview of a slice",
     "baseline-labels": "Baseline",
+    "save-meshes": "Save meshes",
     "measure-labels": "Measure particles",
     "find-errors": "Find errors",
     "open-labels": "Open labels",
@@ -101,6 +103,8 @@ class Task:
         """Files that it writes."""
         if self.name in ("export", "save-volume", "save-labels"):
             return (self.arguments["path"],)
+        if self.name == "save-meshes":
+            return tuple(self.arguments["paths"])
         if self.name in _TRAINING:  # what it writes in these folders has the name of its process
             return tuple(os.path.join(self.arguments[folder], "any") for folder in ("folder", "shelf"))
         if self.name == "adapt-network":

@@ -9,11 +9,8 @@ import numpy.typing as npt
 
 from atomseg_app.data import Array
 from atomseg_app.errors import UserError
-from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Report
-
-RIGHT, TOO_MUCH, MISSED = 1, 2, 3
-"""Codes of a map of errors: true positive, false positive, false negative; 0 is true negative, or ignored."""
+from atomseg_app.segmentation.error_codes import MISSED, RIGHT, TOO_MUCH, error_codes
 
 _MOST = 2000
 
@@ -27,15 +24,6 @@ class ErrorList:
     places: npt.NDArray[np.int64]
     profile: npt.NDArray[np.int64]
     total: int
-
-
-def error_codes(predicted: Array, reference: Array, value: int) -> npt.NDArray[np.uint8]:
-    """0 elsewhere, 1 right, 2 too much, 3 missed, for one class; where the reference is ignored nothing counts."""
-    found, wanted = predicted == value, reference == value
-    codes: npt.NDArray[np.uint8] = np.zeros(found.shape, np.uint8)
-    codes[found & wanted], codes[found & ~wanted], codes[~found & wanted] = RIGHT, TOO_MUCH, MISSED
-    codes[reference == IGNORE] = 0
-    return codes
 
 
 def list_errors(predicted: Array, reference: Array, value: int, report: Report) -> ErrorList:

@@ -228,8 +228,11 @@ class ClassesPanel(QWidget):
                 item.setText(share_text(int(counts[each.value]), size))
         blocker.unblock()
         labelled = int(counts[:IGNORE].sum())
-        slices = 0 if entry.store is None or not labelled else len(entry.store.painted_slices())
-        where = f" in {slices} slice{'' if slices == 1 else 's'}" if slices else ""
+        where = ""
+        if entry.store is not None and labelled:
+            axis = entry.store.painted_axis()
+            slices = int(np.count_nonzero(entry.store.labelled[axis]))
+            where = f" in {slices} slice{'' if slices == 1 else 's'} along {'zyx'[axis]}"
         self.coverage.setText(f"{share_text(labelled, size)} of the volume is labelled{where}; the rest is ignored.")
 
 

@@ -20,7 +20,7 @@ from atomseg_app.gui.segmentation.overlay import ERROR_COLOURS, ERROR_TITLES
 from atomseg_app.gui.segmentation.result_panel import ActionBox
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
-from atomseg_app.segmentation.error_list import MISSED, TOO_MUCH
+from atomseg_app.segmentation.error_codes import MISSED, TOO_MUCH
 
 _PAINTED = -1
 Counts = npt.NDArray[np.int64]

@@ -19,6 +19,8 @@ from atomseg_app.gui.settings import Setting
 from atomseg_app.gui.volumes import pictures
 from atomseg_app.gui.volumes.movie_dialog import MovieDialog, Scenario
 from atomseg_app.gui.volumes.slice_pane import AXES, PLANES
+from atomseg_app.gui.volumes.volume3d import step_for
+from atomseg_app.io.volume_writer import VOLUME_EXTENSIONS
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from atomseg_app.gui.segmentation.tab import SegmentationTab
 
 SAVE_FOLDER = Setting("segmentation.save_folder", "")
-LABEL_FORMATS = {
+_TITLES = {
     ".tif": "TIFF stack", ".mrc": "MRC", ".h5": "HDF5", ".ome.zarr": "OME-Zarr", ".vti": "VTK image", ".npy": "NumPy",
+    ".nrrd": "NRRD",
 }  # fmt: skip
+MESH_FORMATS = {".stl": "STL", ".ply": "PLY", ".obj": "OBJ"}
 _OPEN = "Labels (*.tif *.tiff *.mrc *.rec *.nrrd *.h5 *.hdf5 *.npy *.zarr *.vti);;All files (*)"
 _TURN_FRAMES = 90
+_MOST_MESHED = 512**3
 
 
 class Files:
@@ -64,13 +69,13 @@ class Files:
     def ask_save_labels(self) -> None:
         """Ask where, and write the result that is shown, else what was painted."""
         labels = self.labels()
-        filters = {f"{title} (*{end})": end for end, title in LABEL_FORMATS.items()}
+        filters = {f"{_TITLES[end]} (*{end})": end for end in _TITLES if end in VOLUME_EXTENSIONS}
         chosen, kind = QFileDialog.getSaveFileName(
             self._tab, "Save labels", str(self.place("_labels.tif")), ";;".join(filters)
         )
         if chosen:
             path, end = Path(chosen), filters.get(kind, ".tif")
-            known = any(path.name.lower().endswith(known) for known in LABEL_FORMATS)
+            known = any(path.name.lower().endswith(known) for known in VOLUME_EXTENSIONS)
             self.save_labels(labels, path if known else path.with_name(path.name + end))
 
     def save_labels(self, labels: Labels, path: Path) -> Job:
@@ -78,6 +83,31 @@ class Files:
         return self._tab.computing.task(
             Task("save-labels", {"path": str(path)}, (labels,)), f"Save {path.name}", lambda _: self.remember(path)
         )
+
+    def ask_save_meshes(self) -> None:
+        """Ask where, and write the surface of each class of the result, else of what was painted."""
+        labels = self.labels()
+        filters = {f"{title}, one file a class (*{end})": end for end, title in MESH_FORMATS.items()}
+        chosen, kind = QFileDialog.getSaveFileName(
+            self._tab, "Save meshes", str(self.place(".stl")), ";;".join(filters)
+        )
+        if chosen:
+            path = Path(chosen)
+            known = path.suffix.lower() in MESH_FORMATS
+            self.save_meshes(labels, path if known else path.with_name(path.name + filters.get(kind, ".stl")))
+
+    def save_meshes(self, labels: Labels, path: Path) -> Job:
+        """Write NAME_CLASS.stl for each class but 0 as a job."""
+        classes = [each for each in labels.classes if each.value]
+        paths = [path.with_name(f"{path.stem}_{_in_name(each.name)}{path.suffix}") for each in classes]
+        step = step_for(labels.shape, max(labels.shape), _MOST_MESHED)
+
+        def done(result: TaskResult) -> None:
+            for written in result.value:
+                self.remember(Path(written))
+
+        arguments = {"values": [each.value for each in classes], "paths": [str(each) for each in paths], "step": step}
+        return self._tab.computing.task(Task("save-meshes", arguments, (labels,)), f"Save meshes of {path.stem}", done)
 
     def labels(self) -> Labels:
         """The result that is shown, else what was painted. Raises UserError where there is neither."""
@@ -176,3 +206,8 @@ class Files:
         if rendered is None:
             raise UserError("The volume is not drawn in 3D.")
         return pictures.of_pixels(rendered)
+
+
+def _in_name(name: str) -> str:
+    """The name of a class as part of a file's."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

@@ -20,7 +20,7 @@ from atomseg_app.gui.view_geometry import ViewGeometry
 from atomseg_app.gui.volumes.slice_pane import SlicePane
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.label_classes import IGNORE
-from atomseg_app.segmentation.error_list import MISSED, RIGHT, TOO_MUCH, error_codes
+from atomseg_app.segmentation.error_codes import MISSED, RIGHT, TOO_MUCH, error_codes
 
 ERROR_COLOURS = {RIGHT: "#9a9a9a", TOO_MUCH: "#e69f00", MISSED: "#0072b2"}
 ERROR_TITLES = {RIGHT: "Right (TP)", TOO_MUCH: "Too much (FP)", MISSED: "Missed (FN)"}

@@ -58,7 +58,9 @@ class Steps(StepColumn):
             "7  Save", "Labels, pictures, movies.",
             muted("The result that is shown is written, else what was painted."),
         )  # fmt: skip
-        self.save_section.body.addLayout(_buttons(tab, ("save_labels", "save_picture", "movie"), columns=1))
+        self.save_section.body.addLayout(
+            _buttons(tab, ("save_labels", "save_meshes", "save_picture", "movie"), columns=1)
+        )
         super().__init__(
             "Steps",
             [self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,

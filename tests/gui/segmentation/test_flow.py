@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from atomseg_app.data import Labels
 from atomseg_app.gui.segmentation.model import Result
 from atomseg_app.label_classes import IGNORE, numbered
-from atomseg_app.segmentation.error_list import MISSED, RIGHT, TOO_MUCH, error_codes
+from atomseg_app.segmentation.error_codes import MISSED, RIGHT, TOO_MUCH, error_codes
 from tests.gui.driving import answer
 from tests.gui.segmentation.conftest import CENTRES, SHAPE
 from tests.gui.segmentation.driving import JOB_MS, LEFT, click, idle, paint_truth, place, stroke
