@@ -3,7 +3,7 @@
 Families of objects that no network was trained or chosen on; the networks are those that are installed, ours is
 ``wedge-residual``. The variable ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a
 twenty-fifth of how many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the
-former are (128), ``ATOMSEG_BENCH_SLICES`` how many slices are timed (256).
+former are (128), ``ATOMSEG_BENCH_SLICES`` on how many slices the time is measured (64).
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from atomseg_app.benchmarks import wedge_atoms, wedge_projections, wedge_protocol, wedge_table, wedge_time
+from atomseg_app.benchmarks import (
+    wedge_atoms,
+    wedge_elongation,
+    wedge_failures,
+    wedge_projections,
+    wedge_protocol,
+    wedge_table,
+    wedge_time,
+)
 from atomseg_app.benchmarks.options import COUNT_VARIABLE, SIZE_VARIABLE, number
 from atomseg_app.benchmarks.table import cores, print_table
 from atomseg_app.benchmarks.wedge_networks import METHODS, installed, training_of
@@ -31,7 +39,8 @@ def run() -> int:
         failed = wedge_table.run(pool, count, size_px)
         failed |= wedge_protocol.run(pool, _PROTOCOL * count)
         failed |= wedge_projections.run(pool, count, size_px)
-    failed |= wedge_atoms.run()
+    for part in (wedge_elongation, wedge_failures, wedge_atoms):
+        failed |= part.run()
     failed |= wedge_time.run()
     return int(failed)
 

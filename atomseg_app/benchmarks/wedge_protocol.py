@@ -20,7 +20,7 @@ def run(pool: Executor, pictures: int) -> bool:
     share = max(1, pictures // len(FAMILIES))
     tilts = tuple(protocol_tilts().tolist())
     tasks = [
-        Task(family, EXACT, tilts, min(_TOGETHER, share - first), _SIZE, (ORACLE,), 1 + first)
+        Task(family, EXACT, tilts, min(_TOGETHER, share - first), _SIZE, (OURS,), 1 + first)
         for family in FAMILIES
         for first in range(0, share, _TOGETHER)
     ]

@@ -11,7 +11,7 @@ import torch
 
 from atomseg_app.benchmarks import wedge_networks
 from atomseg_app.benchmarks.table import print_table
-from atomseg_app.benchmarks.wedge_classical import classical, run_classical, tv_oracle
+from atomseg_app.benchmarks.wedge_classical import classical, tv_oracle
 from atomseg_app.benchmarks.wedge_networks import OURS
 from atomseg_app.benchmarks.wedge_scenes import CONDITIONS, EXACT, FAMILIES, Condition, scene, wedge_tilts
 from atomseg_app.networks.image_losses import decibels, similarity
@@ -39,21 +39,18 @@ class Task:
 
 
 def measured(task: Task) -> Scores:
-    """Mean PSNR and SSIM with a data range of 1 of every method, or of the classical ones named in ``only``."""
+    """Mean PSNR and SSIM with a data range of 1 of every method, or of those named in ``only``."""
     with torch.no_grad():
         seen = scene(
             task.family, task.condition, torch.tensor(task.tilt_deg, dtype=torch.float64), task.count, task.size_px,
             task.first,
         )  # fmt: skip
         found: Scores = {}
-        for name in task.only or classical():
-            if name in classical():
-                found[name] = _scores(run_classical(name, seen.views, seen.beam), seen.truth)
-        if ORACLE in task.only or not task.only:
-            psnr, ssim = tv_oracle(seen.views, seen.beam, seen.truth)
-            found[ORACLE] = float(psnr.mean()), float(ssim.mean())
-        for name, fill in wedge_networks.installed().items():
-            found[name] = _scores(fill(seen.views, seen.beam), seen.truth)
+        psnr, ssim = tv_oracle(seen.views, seen.beam, seen.truth)
+        found[ORACLE] = float(psnr.mean()), float(ssim.mean())
+        for name, fill in {**classical(), **wedge_networks.installed()}.items():
+            if not task.only or name in task.only:
+                found[name] = _scores(fill(seen.views, seen.beam), seen.truth)
     return found
 
 

@@ -36,7 +36,8 @@ class UnseenViews:
     def misfit(self, slices: torch.Tensor) -> torch.Tensor:
         """Relative rms (slices,) of what slices (slices, z, x) leave of the views that were not shown."""
         left = self.unseen_beam.project(slices) - self.unseen
-        return left.norm(dim=(1, 2)) / self.unseen.norm(dim=(1, 2)).clamp(min=1e-30)
+        relative: torch.Tensor = left.norm(dim=(1, 2)) / self.unseen.norm(dim=(1, 2)).clamp(min=1e-30)
+        return relative
 
 
 def unseen_views(views: torch.Tensor, beam: ParallelBeam) -> UnseenViews | None:
