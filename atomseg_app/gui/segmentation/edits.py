@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from atomseg_app.data import Array
 from atomseg_app.errors import UserError
 from atomseg_app.gui import entry_edits
 from atomseg_app.gui.segmentation.label_store import Box, LabelStore, Patch
@@ -132,19 +129,3 @@ def cost_of(result: Result) -> int:
     """Memory that a result holds."""
     beside = [result.uncertainty] if result.uncertainty is not None else []
     return int(sum(each.values.nbytes for each in (result.labels, *beside, *result.probabilities.values())))
-
-
-def taken_over(entry: Entry, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Entry:
-    """An entry whose painted labels are a copy of others of the same shape."""
-    return replace(entry, store=LabelStore(np.array(values, np.uint8)))
-
-
-def mostly_zero(values: Array) -> bool:
-    """Whether more than nine in ten voxels are 0 and none is ignored: zeros may stand for what nobody labelled."""
-    zeros = 0
-    for plane in values:
-        counts = np.bincount(plane.ravel(), minlength=256)
-        if counts[IGNORE]:
-            return False
-        zeros += int(counts[0])
-    return zeros > 0.9 * values.size

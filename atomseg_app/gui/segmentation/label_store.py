@@ -165,6 +165,10 @@ class LabelStore:
         """Indices along z of slices in which some voxel has a class."""
         return np.flatnonzero(self.labelled[0])
 
+    def mostly_zero(self) -> bool:
+        """Whether more than nine in ten voxels are 0 and none is empty: zeros may stand for what nobody labelled."""
+        return not self.counts[IGNORE] and bool(self.counts[0] > 0.9 * self.values.size)
+
     def painted_axis(self) -> int:
         """Axis (0: z) across which slices are painted: the one along which the fewest positions have labels."""
         return int(np.argmin([np.count_nonzero(counts) / len(counts) for counts in self.labelled]))

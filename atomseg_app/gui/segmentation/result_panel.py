@@ -26,7 +26,7 @@ from atomseg_app.gui.undo import UndoStack
 from atomseg_app.label_classes import IGNORE
 
 _NONE = -1
-_COUNTED = 1 << 25
+_COUNTED = 1 << 23
 
 
 class ResultPanel(QWidget):

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from atomseg_app.data import Data, Labels, Volume
 from atomseg_app.errors import UserError
+from atomseg_app.gui.alive import while_alive
+from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.entry_edits import CloseEntry
@@ -24,7 +26,7 @@ from atomseg_app.gui.segmentation.data_list import DataList
 from atomseg_app.gui.segmentation.empty_page import EmptyPage
 from atomseg_app.gui.segmentation.files import Files
 from atomseg_app.gui.segmentation.label_store import LabelStore
-from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
+from atomseg_app.gui.segmentation.model import FIRST_CLASSES, Entry, Result, SegModel
 from atomseg_app.gui.segmentation.overlay import Overlays
 from atomseg_app.gui.segmentation.painter import Painter
 from atomseg_app.gui.segmentation.particle_table import ParticleTable
@@ -65,6 +67,7 @@ class SegmentationTab(Tab):
         self.painter = Painter(self.model, context.undo, context.notify.info)
         self.computing = Computing(context, self.model, self.painter)
         self.files = Files(self)
+        self._background = Background()
         self.tool_name = "look"
         self.part = ""
 
@@ -176,25 +179,40 @@ class SegmentationTab(Tab):
             self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, "Clear labels", after, cost))
 
     def use_result(self) -> None:
-        """Paint on from what the result says."""
-        entry, result = self.model.entry, self.model.result()
-        if entry is not None and result is not None:
-            values = result.labels.values
-            if edits.mostly_zero(values):
-                answer = ask(
-                    self, self.context.theme, "What do zeros stand for?",
-                    f"More than 90 % of {result.name} are zeros, and nothing in it is marked as not labelled. "
-                    f"They can be {entry.class_name(0)}, or voxels that nobody labelled.",
-                    entry.class_name(0).capitalize(), "Not labelled", "Cancel",
-                )  # fmt: skip
-                if answer == "Cancel":
-                    return
-                values = np.where(values == 0, np.uint8(IGNORE), values) if answer == "Not labelled" else values
-            after = edits.taken_over(entry, values)
-            cost = int(values.nbytes)
-            text = f"Paint on from {result.name}"
-            self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, text, after, cost))
-            self.model.show(painted=True, result=-1)
+        """Paint on from what the result says; its voxels are copied and counted off the window's thread."""
+        result, entry_id = self.model.result(), self.model.current_id
+        if result is None:
+            return
+        values, name = result.labels.values, result.name
+
+        def take(store: LabelStore) -> None:
+            entry = self.model.entries.get(entry_id)
+            if entry is None:
+                return
+            after, text = replace(entry, store=store), f"Paint on from {name}"
+            self.context.undo.push(edits.ChangeEntry(self.model, entry_id, text, after, int(values.nbytes)))
+            if entry_id == self.model.current_id:
+                self.model.show(painted=True, result=-1)
+
+        def counted(store: LabelStore) -> None:
+            if not store.mostly_zero():
+                take(store)
+                return
+            zero = FIRST_CLASSES[0].name if self.model.entry is None else self.model.entry.class_name(0)
+            answer = ask(
+                self, self.context.theme, "What do zeros stand for?",
+                f"More than 90 % of {name} are zeros, and nothing in it is marked as not labelled. "
+                f"They can be {zero}, or voxels that nobody labelled.",
+                zero.capitalize(), "Not labelled", "Cancel",
+            )  # fmt: skip
+            if answer == "Not labelled":
+                self._background.run(
+                    lambda: LabelStore(np.where(values == 0, np.uint8(IGNORE), values)), while_alive(self, take)
+                )
+            elif answer != "Cancel":
+                take(store)
+
+        self._background.run(lambda: LabelStore(np.array(values)), while_alive(self, counted))
 
     # -- running
 

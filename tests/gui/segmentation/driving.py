@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton
+from PySide6.QtWidgets import QAbstractButton, QCheckBox
 from pytestqt.qtbot import QtBot
 
 from atomseg_app.gui.segmentation.label_store import Box
@@ -23,7 +23,8 @@ def click(tab: SegmentationTab, action_id: str) -> None:
     found = tab.findChild(QAbstractButton, f"button.segmentation.{action_id}")
     assert found is not None, action_id
     tab.steps.ensureWidgetVisible(found)
-    QTest.mouseClick(found, LEFT)
+    box = isinstance(found, QCheckBox)  # its middle may lie beyond its text, where a click means nothing
+    QTest.mouseClick(found, LEFT, pos=QPoint(8, found.height() // 2) if box else found.rect().center())
 
 
 def place(pane: SlicePane, x_px: float, y_px: float) -> QPoint:

@@ -264,13 +264,14 @@ def test_errors_in_hand_cases():
     np.testing.assert_array_equal(error_codes(predicted, reference, 1), [[RIGHT, TOO_MUCH, MISSED, 0, 0]])
 
 
-def test_results_are_shown_removed_and_painted_on(filled, truth):
+def test_results_are_shown_removed_and_painted_on(filled, truth, qtbot):
     tab = filled
     labels = Labels(truth, (1.0, 0.5, 0.5), classes=tab.model.entry.classes)
     tab.add_result(tab.model.current_id, Result(labels, "truth"), "Open labels")
     assert tab.model.result().name == "truth"
     assert "metal" in tab.steps.result.fractions.text()
     click(tab, "use_result")
+    qtbot.waitUntil(lambda: tab.model.entry.painted)
     np.testing.assert_array_equal(tab.model.entry.store.values, truth)
     tab.model.show(result=0)
     QTest.mouseClick(tab.steps.result.remove, LEFT)
