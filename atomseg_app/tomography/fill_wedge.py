@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 
 FEWEST = 10
 """Views at different angles: no network was trained on fewer."""
-_ARRAYS = 220  # times the memory of a slice that a network takes to fill it
+_ARRAYS = 80  # times the memory of a slice that a network takes to fill it
 _SHARE = 0.5  # of the memory that is free
 _NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "bad_alloc", "could not create")
 
@@ -106,6 +106,7 @@ class _Run:
         self.spread = new_volume(shape) if settings.uncertainty else None
         count = len(views.tilt_deg)
         self.misfit = Misfit(np.zeros(count), np.zeros(count))
+        self._done = 0
         self._distances: list[tuple[float, str]] = []
 
     def fill(self) -> None:
@@ -135,10 +136,7 @@ class _Run:
         """Fill some slices of a slab that begins at ``first``; in halves where memory runs out."""
         assert self._method is not None
         report, slices = self._report, self._views.slices
-        report.progress(
-            (first + block.start) / slices,
-            f"slices {first + block.start} to {first + block.stop - 1} of {slices}",
-        )
+        report.progress(self._done / slices, f"slices {first + block.start} to {first + block.stop - 1} of {slices}")
         views = part[block].to(self._device)
         try:
             answer = self._method.fill(views, beam)
@@ -170,6 +168,7 @@ class _Run:
             self._fill_block(first, part, half, beam, ensemble)
 
     def _put(self, where: slice, answer: torch.Tensor, spread: torch.Tensor | None) -> None:
+        self._done += where.stop - where.start
         self.volume[:, where] = answer.cpu().numpy().transpose(1, 0, 2)
         if spread is not None and self.spread is not None:
             self.spread[:, where] = spread.cpu().numpy().transpose(1, 0, 2)
