@@ -20,10 +20,12 @@ Benchmark = Literal[
     "wedge-uncertainty",
     "alignment",
     "networks",
+    "segmentation",
+    "painting",
     "all",
 ]
 _IN_ORDER = ("columns", "readers", "window", "simulator", "multislice", "defects", "strain", "tomography", "alignment")
-"""Of ``all``: columns ends with detection; networks and wedge, which take long, are asked for by name."""
+"""Of ``all``: columns ends with detection; those of networks take long and are asked for by name."""
 
 
 def run_benchmark(name: Benchmark) -> int:
