@@ -55,13 +55,14 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 wall, cpu = time.perf_counter(), time.process_time()
 found = run(values)
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale - before
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 table = np.array([each.value for each in network.classes], np.uint8)
 found = found if who == "ours" else table[found]
-print(json.dumps(dict(cpu=cpu, wall=wall, peak=peak, shares=np.bincount(found.ravel(), minlength=3).tolist())))
+shares = np.bincount(found.ravel(), minlength=3).tolist()
+print(json.dumps(dict(cpu=cpu, wall=wall, peak=peak, more=peak - before, shares=shares)))
 """
-_TITLE = f"""Segmenting a volume of {_SIZE}^3 voxels by {{model!r}} on {{threads}} cores: seconds of processors, and
-peak memory beyond that of the program with the volume. MONAI {{version}}, sliding window: the same weights, patches of
+_TITLE = f"""Segmenting a volume of {_SIZE}^3 voxels by {{model!r}} on {{threads}} cores: seconds of processors,
+peak memory of the whole process. MONAI {{version}}, sliding window: the same weights, patches of
 {_SIZE} px, overlap {_OVERLAP:g}, in bfloat16, as ours where the processor has it, and in float32."""
 
 
@@ -72,15 +73,26 @@ def speed(model: str = "catalyst") -> list[Bar]:
         return []
     found = {who: _measured(who, model) for who in ("ours", "MONAI, bfloat16", "MONAI, float32")}
     rows: list[list[object]] = [
-        [who, each["cpu"], each["wall"], each["peak"] / 2**20, "/".join(str(n) for n in each["shares"])]
+        [
+            who,
+            each["cpu"],
+            each["wall"],
+            each["peak"] / 2**20,
+            each["more"] / 2**20,
+            "/".join(str(n) for n in each["shares"]),
+        ]
         for who, each in found.items()
     ]
     title = _TITLE.format(model=model, threads=cores(), version=_version())
-    print_table(title, ["who", "s of processors", "s on the clock", "peak MiB", "voxels of each class"], rows)
+    print_table(
+        title,
+        ["who", "s of processors", "s on the clock", "peak MiB", "beyond a volume of 32^3", "voxels of each class"],
+        rows,
+    )
     ours, theirs = found["ours"], found["MONAI, bfloat16"]
     return [
         at_most("256^3 predicted: time against MONAI", 1.0, ours["cpu"] / theirs["cpu"], "times"),
-        at_most("256^3 predicted: memory against MONAI", 1.0, ours["peak"] / max(1, theirs["peak"]), "times"),
+        at_most("256^3 predicted: memory against MONAI", 1.0, ours["peak"] / theirs["peak"], "times"),
     ]
 
 

@@ -13,7 +13,6 @@ from atomseg_app import batch, operations
 from atomseg_app.commands.long_work import interruptible
 from atomseg_app.data import ImageSeries, Labels, Volume
 from atomseg_app.errors import Cancelled, FileError, UserError
-from atomseg_app.io.history_files import write_history_of
 from atomseg_app.operations import Report
 from atomseg_app.segmentation.operations import SEGMENT, Segment
 
@@ -31,6 +30,7 @@ def run_segment(
 ) -> int:
     """Segment and write; returns the exit code. Names of results go to stdout. Raises UserError."""
     from atomseg_app.io.label_parts import write_probabilities
+    from atomseg_app.io.labels import write_labels
     from atomseg_app.io.volume_writer import write_volume
 
     batch.log_to_file()
@@ -46,10 +46,7 @@ def run_segment(
             assert isinstance(labels, Labels)
             beside = {name: item for name, item in report.facts.beside.items() if isinstance(item, Volume)}
             targets["labels"].parent.mkdir(parents=True, exist_ok=True)
-            # Classes are numbers; ImageJ shows them with its own colours.
-            shown = Volume(labels.values, labels.pixel_size_nm, labels.source, labels.metadata, labels.history)
-            write_volume(targets["labels"], shown, report)
-            write_history_of(targets["labels"], labels)
+            write_labels(targets["labels"], labels, report)
             if "probabilities" in targets:
                 chances = {each.name: beside[f"probability_{each.value}"] for each in labels.classes}
                 write_probabilities(targets["probabilities"], chances, report)

@@ -85,7 +85,7 @@ def run(
                 assert volume is not None
                 assert labels is not None
                 item = read_volume(volume, None, None, report)
-                lessons = lessons_of(item, read_painted(labels, report, ignore_value), settings)
+                lessons = lessons_of(item, read_painted(labels, item, report, ignore_value), settings)
             model = train_on(lessons, settings, output, report, resume=resume)
         except Cancelled:
             _told(f"stopped; the same command with --resume -o {output} goes on.")

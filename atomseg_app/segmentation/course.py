@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,7 +25,21 @@ _VALIDATED_VOXELS = 1_500_000
 _LARGEST_WINDOW = 512
 _SMALLEST_PATCH = 32
 
-Window = tuple[torch.Tensor, torch.Tensor]
+Place = tuple[tuple[int, int], ...]
+Pieces = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A part that is judged: first and last along each axis of ``item``, unvaried values (channels, [z,] y, x), labels.
+
+    ``labels`` are ([z,] y, x).
+    """
+
+    item: Taught
+    place: Place
+    values: torch.Tensor
+    labels: torch.Tensor
 
 
 class SegmentationCourse:
@@ -69,7 +84,7 @@ class SegmentationCourse:
                     raise
             self._halve()
 
-    def pieces(self, batch: int) -> Window:
+    def pieces(self, batch: int) -> Pieces:
         """Varied values (batch, channels, [z,] y, x) and labels (batch, [z,] y, x) of the next pieces."""
         size, generator = self._patch_px, self._sampler.generator
         side = size + 2 * math.ceil(size * (self._variation.margin - 1) / 2)
@@ -84,10 +99,10 @@ class SegmentationCourse:
     def validate(self, module: nn.Module) -> dict[str, float]:
         """``loss`` is one minus the mean Dice of all classes but the first, and the Dice of each one is told."""
         matrix = np.zeros((len(self._names), len(self._names)), np.int64)
-        for values, labels in self._windows:
+        for window in self._windows:
             self._report.check()
-            found = self._run(module, values[None]).argmax(1)[0].to(torch.uint8).cpu().numpy()
-            matrix += confusion(labels.numpy(), found, len(self._names))
+            found = self._run(module, window.values[None]).argmax(1)[0].to(torch.uint8).cpu().numpy()
+            matrix += confusion(window.labels.numpy(), found, len(self._names))
         table = scores(matrix, self._names)
         mean = mean_dice(table)
         told = {f"dice_{name}": each["dice"] for name, each in table.items() if each["dice"] is not None}
@@ -96,7 +111,10 @@ class SegmentationCourse:
     def _run(self, module: nn.Module, values: torch.Tensor) -> torch.Tensor:
         layout = torch.channels_last if self._dimensions == 2 else torch.channels_last_3d
         placed = values.to(self._device).contiguous(memory_format=layout)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == torch.bfloat16):
+        # oneDNN's gradients in bfloat16 of features 2 voxels a side hold whatever lay in memory (torch 2.13).
+        tiny = self._dimensions == 3 and min(values.shape[2:]) < 3 * int(getattr(module, "stride", 1))
+        half = self._precision == torch.bfloat16 and not tiny
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             logits: torch.Tensor = module(placed)
         return logits.float()
 
@@ -114,7 +132,7 @@ class SegmentationCourse:
 
 
 def windows(items: Sequence[Taught], settings: TrainSegmentation, most_voxels: int) -> list[Window]:
-    """What is judged by: unvaried values (channels, [z,] y, x) and labels, spread evenly over what is labelled."""
+    """What is judged by, spread evenly over what is labelled."""
     found = [window for item in items for window in _window_places(item, settings)]
     size = max(1, sum(math.prod(b - a for a, b in place) for _, place in found) // max(1, len(found)))
     keep = max(1, min(len(found), most_voxels // size))
@@ -122,7 +140,7 @@ def windows(items: Sequence[Taught], settings: TrainSegmentation, most_voxels: i
     return [_window(item, place, settings) for item, place in chosen]
 
 
-def _window_places(item: Taught, settings: TrainSegmentation) -> Iterator[tuple[Taught, tuple[tuple[int, int], ...]]]:
+def _window_places(item: Taught, settings: TrainSegmentation) -> Iterator[tuple[Taught, Place]]:
     """Windows in which something is labelled, as first and last along each axis."""
     depth = settings.patch_px if settings.dimensions == "3d" else 1
     most = settings.patch_px if settings.dimensions == "3d" else _LARGEST_WINDOW
@@ -142,11 +160,13 @@ def _cuts(length: int, most: int) -> list[tuple[int, int]]:
     return [(length * k // count, length * (k + 1) // count) for k in range(count)]
 
 
-def _window(item: Taught, place: tuple[tuple[int, int], ...], settings: TrainSegmentation) -> Window:
+def _window(item: Taught, place: Place, settings: TrainSegmentation) -> Window:
     planes, rows, columns = (slice(*each) for each in place)
     if settings.dimensions == "3d":
         values = item.grey.apply(item.values[planes, rows, columns])[None]
-        return torch.from_numpy(values), torch.from_numpy(item.labels[planes, rows, columns].copy())
-    near = slice_indices(place[0][0], settings.neighbours, len(item.values))
-    values = item.grey.apply(item.values[:, rows, columns][near])
-    return torch.from_numpy(values), torch.from_numpy(item.labels[place[0][0], rows, columns].copy())
+        labels = item.labels[planes, rows, columns]
+    else:
+        near = slice_indices(place[0][0], settings.neighbours, len(item.values))
+        values = item.grey.apply(item.values[:, rows, columns][near])
+        labels = item.labels[place[0][0], rows, columns]
+    return Window(item, place, torch.from_numpy(values), torch.from_numpy(labels.copy()))

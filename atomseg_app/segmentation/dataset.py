@@ -23,12 +23,14 @@ AXES: tuple[AxisName, ...] = ("z", "y", "x")
 class Taught:
     """A volume as a network is taught it: the slices' axis first, classes as 0, 1, ..., IGNORE where nothing is known.
 
-    ``values`` (slices, rows, columns) are as stored; ``grey`` normalises them.
+    ``values`` (slices, rows, columns) are as stored; ``grey`` normalises them. ``voxel_nm`` is in the same order, None
+    where not known.
     """
 
     values: Array
     labels: npt.NDArray[np.uint8]
     grey: GreyRange
+    voxel_nm: tuple[float, float, float] | None = None
 
     def counts(self, classes: int) -> npt.NDArray[np.int64]:
         """Voxels of each class."""
@@ -91,8 +93,18 @@ def taught(
     for place, plane in enumerate(labels.values):
         indices[place] = table[plane]
     return Taught(
-        np.moveaxis(volume.values, first, 0), np.moveaxis(indices, first, 0), grey or GreyRange.of(volume.values)
-    )
+        np.moveaxis(volume.values, first, 0), np.moveaxis(indices, first, 0), grey or GreyRange.of(volume.values),
+        _voxel_nm(volume, first),
+    )  # fmt: skip
+
+
+def _voxel_nm(volume: Volume, first: int) -> tuple[float, float, float] | None:
+    """Voxel size with that axis first, None where not all of it is known."""
+    sizes = [size for size in volume.pixel_size_nm if size is not None]
+    if len(sizes) != 3:
+        return None
+    sizes.insert(0, sizes.pop(first))
+    return (sizes[0], sizes[1], sizes[2])
 
 
 def split(item: Taught, share: float, gap: int, classes: int) -> tuple[Taught, Taught]:

@@ -151,7 +151,9 @@ def train_on(
         workers.leave()
     if not workers.first:
         return Model(_card(settings, folder, {}), shelf / f"{settings.name}.json", "file")
-    told = judge(module, lessons.judging, lessons.names, settings, device, report)
+    told = judge(
+        module, lessons.teaching, lessons.judging, lessons.classes, lessons.axis, settings, device, report
+    )  # fmt: skip
     write_text(folder / REPORT, json.dumps(told, indent=2) + "\n")
     return save_model(shelf, module.float(), _card(settings, folder, told), overwrite=resume)
 
@@ -243,11 +245,18 @@ def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> Mo
 def _figures(told: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, int | float | str]:
     """Figures of the card: of the report, or, where the run was stopped, of the best validation."""
     if told:
-        return {
+        figures = {
             f"{what.replace('_', ' ')}, {name}": round(value, 5)
             for name, table in told["classes"].items()
             for what, value in table.items()
             if value is not None
         }
+        baselines = {
+            f"dice of {words}, {name}": round(table["dice"], 5)
+            for words, kind in (("thresholds", "otsu"), ("a random forest", "forest"))
+            for name, table in told["baselines"][kind]["classes"].items()
+            if table["dice"] is not None
+        }
+        return figures | baselines
     _, best = min(validations(entries), key=lambda each: each[1]["loss"], default=(0, {}))
     return {f"validation {name.replace('_', ' ')}": round(value, 5) for name, value in best.items()}

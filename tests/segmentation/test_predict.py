@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -15,13 +18,17 @@ from atomseg_app.data import Labels, Volume
 from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.io import scratch
 from atomseg_app.label_classes import LabelClass
+from atomseg_app.networks.card import read_card
+from atomseg_app.networks.checkpoint import read_progress
 from atomseg_app.networks.gated_unet import GatedUNet
+from atomseg_app.networks.store import load_model
 from atomseg_app.operations import Report
 from atomseg_app.segmentation import predict as predicting
 from atomseg_app.segmentation.blocks import block_probabilities
 from atomseg_app.segmentation.grey import GreyRange
 from atomseg_app.segmentation.operations import Segment
 from atomseg_app.segmentation.predict import predict
+from atomseg_app.segmentation.sampling import slice_indices
 from atomseg_app.segmentation.settings import TrainSegmentation
 from atomseg_app.segmentation.training import train_segmentation
 
@@ -181,3 +188,43 @@ def test_a_volume_of_one_voxel_is_answered() -> None:
     module = GatedUNet(1, 2, 3, (4, 8)).eval()
     (part,) = list(block_probabilities(module, np.zeros((1, 1, 1)), GreyRange(0, 1), Report()))
     assert part[1].shape == (2, 1, 1, 1)
+
+
+def test_the_answer_is_that_of_monais_sliding_window(
+    trained: tuple[Path, Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inferers = pytest.importorskip("monai.inferers")
+    folder, volume = trained
+    monkeypatch.setattr("atomseg_app.networks.tiling.precision_of", lambda *_: torch.float32)
+    found = predict(volume, Segment(model=str(folder), probabilities=True, device="cpu"), Report())
+    module, card = load_model(folder)
+    shown = GreyRange.of(volume.values).apply(np.moveaxis(volume.values, 1, 0))
+    stack = np.stack([shown[slice_indices(i, card.input.channels, len(shown))] for i in range(len(shown))])
+    with torch.no_grad():
+        theirs = inferers.sliding_window_inference(torch.from_numpy(stack), shown.shape[1:], 4, module, overlap=0.25)
+    chances = torch.softmax(theirs, 1).numpy().transpose(1, 2, 0, 3)
+    assert found.probabilities is not None
+    np.testing.assert_allclose(found.probabilities.astype(np.float32), chances, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    truth = (np.indices((16, 24, 32))[2] > 14).astype(np.uint8)
+    facts = {"axes": "ZYX", "kind": "volume"}
+    tifffile.imwrite(tmp_path / "v.tif", (truth * 100).astype(np.float32), imagej=True, metadata=facts)
+    tifffile.imwrite(tmp_path / "l.tif", truth, imagej=True, metadata=facts)
+    run = tmp_path / "run"
+    command = ["train", "segmentation", str(tmp_path / "v.tif"), "--labels", str(tmp_path / "l.tif"), "-o", str(run)]
+    options = ["--minutes", "20", "--patch-px", "16", "--batch", "1", "--gap", "2", "--device", "cpu"]
+    code = "import sys; from atomseg_app.cli import main; sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen([sys.executable, "-c", code, *command, *options]) as process:
+        while not (run / "checkpoint.safetensors").exists():
+            assert process.poll() is None
+            time.sleep(0.2)
+        process.kill()
+    done = read_progress(run)
+    assert done is not None
+    assert done.step > 0
+    assert main([*command, "--resume", "--steps", str(done.step + 5)]) == 0
+    card = read_card(run / "model.json")
+    assert card.training.steps == done.step + 5

@@ -82,6 +82,10 @@ def test_every_kind_trains_and_segments(architecture: Any, dimensions: Any, tmp_
     told = json.loads((tmp_path / "report.json").read_text())
     assert set(told["classes"]) == {"pores", "support", "metal"}
     assert np.sum(told["confusion"]) == 20 * 40
+    assert "hd95_nm" in told["classes"]["support"]
+    for baseline in ("otsu", "forest"):
+        assert np.sum(told["baselines"][baseline]["confusion"]) == 20 * 40
+        assert told["baselines"][baseline]["classes"]["support"]["dice"] > 0.7
     assert find_model(tmp_path).card_path == model.card_path
     asked = Segment(model=str(tmp_path), probabilities=True, uncertainty=True, device="cpu")
     found = predict(volume, asked, Report())
