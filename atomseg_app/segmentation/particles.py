@@ -182,7 +182,7 @@ def _fractions(labels: Labels) -> list[Quantity]:
     counts = np.bincount(labels.values.ravel(), minlength=256)
     known = counts.sum() - counts[IGNORE]
     return [
-        Quantity(f"volume_fraction of {each.name}", counts[each.value] / known if known else None)
+        Quantity(f"volume_fraction of {each.name}", float(counts[each.value] / known) if known else None)
         for each in labels.classes
     ]
 
