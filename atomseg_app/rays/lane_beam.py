@@ -1,6 +1,7 @@
 """Batches of slices (slices, z, x) on the CPU: the compiled projector's lanes filled, iterated on, and emptied.
 
-Blocks of 8, 16 or 32 slices are independent of each other, so that each runs through all its iterations on one thread.
+Blocks of 8, 16 or 32 slices are independent of each other, so that each runs through all its iterations on one thread;
+where there are fewer blocks than threads, these share the views and rows of one block after the other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from atomseg_app.rays.threads import in_pieces
 Floats = npt.NDArray[np.float32]
 _COSTS = {8: 1.0, 16: 1.45, 32: 2.85}
 """Lanes that slices are put in, and how long a block of so many takes, relative to each other."""
+_ALONE = 0.3
+"""Share of the work on a block that only one thread can do, and what sharing costs."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,12 @@ class SliceRays:
 class LaneBeam:
     """Projector pair and iterations of total variation and SIRT for float32 batches (slices, ...) of any length.
 
-    All take ``threads``, how many blocks of slices may be worked on at a time; iterations call ``check``, which may
-    raise, on any of them.
+    All take ``threads``, how many there are to work on; iterations call ``check``, which may raise, on any of them.
     """
 
     def __init__(self, rays: SliceRays) -> None:
         self._rays = rays
-        self._projector = cache(lambda lanes: BlockProjector(rays, lanes, threads=1))
+        self._projector = cache(lambda lanes, threads: BlockProjector(rays, lanes, threads))
 
     def project(self, slices: Floats, threads: int) -> Floats:
         """Sinograms (slices, view, t) of slices (slices, z, x)."""
@@ -136,19 +138,26 @@ class LaneBeam:
 
     def _each(self, work: Callable[[BlockProjector, int], None], slices: int, threads: int) -> None:
         """Call ``work(projector, first slice)`` for all blocks, on so many threads."""
-        lanes = lanes_for(slices, threads)
-        projector = self._projector(lanes)
+        lanes, sharing = arrangement(slices, threads)
+        projector = self._projector(lanes, sharing)
 
         def piece(first: int, last: int) -> None:
             for block in range(first, last):
                 work(projector, block * lanes)
 
-        in_pieces(piece, -(-slices // lanes), threads)
+        in_pieces(piece, -(-slices // lanes), threads if sharing == 1 else 1)
 
 
-def lanes_for(slices: int, threads: int) -> int:
-    """Lanes that so many slices are done soonest in."""
-    return min(_COSTS, key=lambda lanes: -(-slices // (lanes * threads)) * _COSTS[lanes])
+def arrangement(slices: int, threads: int) -> tuple[int, int]:
+    """Lanes that so many slices are done soonest in, and threads that share a block: one, or all."""
+
+    def cost(choice: tuple[int, int]) -> float:
+        lanes, sharing = choice
+        blocks = -(-slices // lanes)
+        in_a_row = -(-blocks // threads) if sharing == 1 else blocks * (_ALONE + (1 - _ALONE) / sharing)
+        return in_a_row * _COSTS[lanes]
+
+    return min(((lanes, sharing) for sharing in (1, threads) for lanes in _COSTS), key=cost)
 
 
 def _spread(stack: Floats, first: int, block: Block) -> Block:

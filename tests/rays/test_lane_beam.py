@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from atomseg_app.rays.lane_beam import lanes_for
+from atomseg_app.rays.lane_beam import arrangement
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.rays.reconstruct import sirt, total_variation
 
@@ -123,8 +123,12 @@ def test_iterations_refuse_what_does_not_belong_together(compiled: bool) -> None
 
 
 def test_slices_are_put_where_they_are_done_soonest() -> None:
-    assert [lanes_for(count, 1) for count in (1, 8, 9, 16, 32, 256)] == [8, 8, 16, 16, 32, 32]
-    assert [lanes_for(count, 2) for count in (16, 32, 256)] == [8, 16, 32]
+    """By blocks on threads of their own, or by threads that share a block where there are few."""
+    assert [arrangement(count, 1) for count in (1, 8, 9, 16, 32, 256)] == [
+        (8, 1), (8, 1), (16, 1), (16, 1), (32, 1), (32, 1)
+    ]  # fmt: skip
+    assert [arrangement(count, 2) for count in (8, 32, 256)] == [(8, 2), (16, 1), (32, 1)]
+    assert [arrangement(count, 16) for count in (16, 64, 512)] == [(16, 16), (8, 1), (32, 1)]
 
 
 def test_the_beam_alone_imports_no_compiler_and_the_kernels_no_torch() -> None:
