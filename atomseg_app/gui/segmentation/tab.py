@@ -70,6 +70,7 @@ class SegmentationTab(Tab):
         self._background = Background()
         self.tool_name = "look"
         self.part = ""
+        self._ranged: Volume | None = None
 
     # -- the window's side
 
@@ -385,10 +386,9 @@ class SegmentationTab(Tab):
 
     def _on_contrast(self, contrast: Contrast) -> None:
         """The range of the threshold brush begins as the brighter half of another volume."""
-        brush = self.painter.brush
-        if not contrast.low <= brush.low <= contrast.high:
-            middle = 0.5 * (contrast.low + contrast.high)
-            self.painter.set_brush(replace(brush, low=middle, high=max(contrast.high, brush.high)))
+        if self.model.volume() is not self._ranged:
+            self._ranged, middle = self.model.volume(), 0.5 * (contrast.low + contrast.high)
+            self.painter.set_brush(replace(self.painter.brush, low=middle, high=contrast.high))
 
     def _seeded(self, compute: Any, seed: tuple[int, int, int]) -> None:
         try:

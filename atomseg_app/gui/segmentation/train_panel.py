@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QGridLayout, QVBoxLayout
 
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
@@ -18,6 +18,8 @@ from atomseg_app.gui.segmentation.training_run import SegmentationRun
 from atomseg_app.networks.card import Model, list_models
 from atomseg_app.networks.training_log import Entry
 from atomseg_app.segmentation.settings import LASTING, TITLES
+
+_SHORTEST = 14  # letters of a name that a narrow panel shows
 
 
 class TrainPanel(TrainPage):
@@ -64,6 +66,8 @@ class TrainPanel(TrainPage):
         """Names of networks in words."""
         field = self.form.fields["architecture"]
         if isinstance(field, ChoiceField):
+            field.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            field.box.setMinimumContentsLength(_SHORTEST)
             for index in range(field.box.count()):
                 field.box.setItemText(index, TITLES.get(field.box.itemData(index), field.box.itemText(index)))
 
