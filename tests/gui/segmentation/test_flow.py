@@ -271,7 +271,7 @@ def test_results_are_shown_removed_and_painted_on(filled, truth, qtbot):
     assert tab.model.result().name == "truth"
     assert "metal" in tab.steps.result.fractions.text()
     click(tab, "use_result")
-    qtbot.waitUntil(lambda: tab.model.entry.painted)
+    qtbot.waitUntil(lambda: tab.model.entry.painted, timeout=JOB_MS)
     np.testing.assert_array_equal(tab.model.entry.store.values, truth)
     tab.model.show(result=0)
     QTest.mouseClick(tab.steps.result.remove, LEFT)

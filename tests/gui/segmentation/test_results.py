@@ -87,7 +87,7 @@ def test_particles_are_measured_and_linked_with_the_slices(segmented, qtbot, tmp
     np.testing.assert_allclose(particles.place(chosen), other, atol=0.6)
     path = tmp_path / "particles.csv"
     panel.write(path)
-    qtbot.waitUntil(path.exists)
+    qtbot.waitUntil(path.exists, timeout=JOB_MS)
     lines = path.read_text("utf-8").splitlines()
     assert lines[0].startswith("particle_id,diameter_nm,volume_nm3,surface_nm2,sphericity,depth_nm")
     assert len(lines) == 1 + len(CENTRES)
@@ -163,7 +163,7 @@ def test_a_file_of_mostly_zeros_is_asked_about(filled, truth, qtbot):
     tab.add_result(tab.model.current_id, Result(labels_of(tab, sparse), "sparse"), "Open labels")
     answer("Not labelled")
     click(tab, "use_result")
-    qtbot.waitUntil(lambda: tab.model.entry.painted)
+    qtbot.waitUntil(lambda: tab.model.entry.painted, timeout=JOB_MS)
     assert tab.model.entry.store.counts[0] == 0
     assert tab.model.entry.store.counts[2] == (truth == 2).sum()
 
