@@ -44,10 +44,10 @@ from atomseg_app.operations import Operation
 _STRIP = (
     ("segmentation.tool_look", "segmentation.tool_brush", "segmentation.tool_eraser", "segmentation.tool_threshold",
      "segmentation.tool_fill", "segmentation.tool_polygon", "segmentation.tool_lasso", "segmentation.tool_ball"),
-    ("segmentation.tool_grow", "segmentation.tool_pick", "segmentation.between"),
+    ("segmentation.tool_grow", "segmentation.tool_pick"),
     ("segmentation.show_painted", "segmentation.show_uncertainty", "segmentation.show_errors"),
     ("segmentation.show_all", "segmentation.show_xy", "segmentation.show_3d"),
-    ("segmentation.fit", "segmentation.zoom_in", "segmentation.zoom_out"),
+    ("segmentation.fit",),
 )  # fmt: skip
 
 
