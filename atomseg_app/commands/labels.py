@@ -124,7 +124,8 @@ def _error_maps(found: Any, truth: Any, folder: Path, stem: str, report: Any, *,
     from atomseg_app.data import Labels
     from atomseg_app.io.labels import write_labels
     from atomseg_app.label_classes import LabelClass
-    from atomseg_app.segmentation.error_list import MISSED, RIGHT, TOO_MUCH, error_codes, list_errors
+    from atomseg_app.segmentation.error_codes import MISSED, RIGHT, TOO_MUCH, error_codes
+    from atomseg_app.segmentation.error_list import list_errors
     from atomseg_app.segmentation.metrics import joined_classes
 
     classes = joined_classes(found, truth)

@@ -57,7 +57,7 @@ def surface_points(
         edge = np.moveaxis(surface, axis, 0)
         edge[:-1] |= low[:-1] & ~low[1:] & high[1:]
         edge[1:] |= low[1:] & ~low[:-1] & high[:-1]
-    points: npt.NDArray[np.float64] = np.argwhere(surface) * np.asarray(spacing, np.float64)
+    points: npt.NDArray[np.float64] = np.argwhere(surface).astype(np.float64) * np.asarray(spacing, np.float64)
     return points
 
 

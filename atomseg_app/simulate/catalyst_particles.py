@@ -32,8 +32,8 @@ class Metal:
         if not len(kept) or kept[0] != 0:
             number = number + 1
         count = int(np.count_nonzero(kept))
-        number = number.reshape(self.number[cut].shape).astype(np.int32)
-        return Metal(self.occupancy[cut], self.brightness[cut], number, count)
+        within = np.asarray(number, np.int32).reshape(self.number[cut].shape)
+        return Metal(self.occupancy[cut], self.brightness[cut], within, count)
 
 
 def place_particles(random: np.random.Generator, level: Floats, share: float, preset: CatalystPreset) -> Metal:

@@ -55,7 +55,7 @@ def tomogram(random: np.random.Generator, density: Floats, how: Conditions) -> F
     views = _noisy(random, _exact_views(random, slices, how), how)
     beam = ParallelBeam(how.tilt_deg, density.shape[0])
     reconstruct = _sirt if how.method == "sirt" else mlem
-    parts = [reconstruct(beam, part, how.iterations) for part in views.split(_TOGETHER)]
+    parts = [reconstruct(beam, part, how.iterations) for part in torch.split(views, _TOGETHER)]
     return np.ascontiguousarray(torch.cat(parts).numpy().transpose(1, 0, 2))
 
 
@@ -73,7 +73,7 @@ def _exact_views(random: np.random.Generator, slices: torch.Tensor, how: Conditi
     across, along = how.shift_px * random.standard_normal((2, count))
     across, along = across - _rigid(across, how.tilt_deg), along - along.mean()
     beam = ParallelBeam(torch.from_numpy(tilts), slices.shape[-1], shift_px=torch.from_numpy(across))
-    views = torch.cat([beam.project(part) for part in slices.split(_TOGETHER)])
+    views = torch.cat([beam.project(part) for part in torch.split(slices, _TOGETHER)])
     last = len(views) - 1
     for view, shift in enumerate(along):
         place = (torch.arange(last + 1) - float(shift)).clamp(0, last)
