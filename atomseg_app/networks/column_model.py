@@ -153,7 +153,7 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
             held_out=() if preset.held_out else tuple(one.name for one in structures() if one.held_out),
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=settings.start_from,
+            adapted_from=run_start.begun_from(settings.start_from),
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from atomseg_app.errors import UserError
 from atomseg_app.networks import checkpoint, run_folder
-from atomseg_app.networks.card import list_models, user_folder
+from atomseg_app.networks.card import find_model, list_models, user_folder
 from atomseg_app.networks.training import Plan
 
 _MOST_STEPS = 100_000_000
@@ -54,3 +54,17 @@ def plan(
         validate_every=min(part, 500) if quick else 500, patience=patience, checkpoint_s=checkpoint_s,
         minutes=minutes, log_every=5 if quick else 25,
     )  # fmt: skip
+
+
+def begun_from(model: str | None) -> str | None:
+    """What a card says of the model that training began with: its name and its weights' hash; no path of a machine.
+
+    A model that is gone by now is named alone.
+    """
+    if model is None:
+        return None
+    try:
+        card = find_model(model).card
+    except UserError:
+        return Path(model).stem
+    return f"{card.name} ({card.sha256})"

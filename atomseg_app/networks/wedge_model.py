@@ -161,7 +161,7 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
             seeds=wedge_seeds(settings.seed, int(facts.get("processes", 1))), held_out=HELD_OUT,
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=settings.start_from,
+            adapted_from=run_start.begun_from(settings.start_from),
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -236,7 +236,7 @@ def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> Mo
             simulator_version=facts["origin"], seeds=tuple(facts["seeds"]), steps=progress.step,
             samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=settings.start_from,
+            adapted_from=run_start.begun_from(settings.start_from),
         ),
         figures=_figures(told, entries), known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

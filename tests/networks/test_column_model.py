@@ -51,7 +51,7 @@ def test_training_starts_from_a_models_weights_and_the_card_says_so(tmp_path: Pa
         if name.endswith(("num_batches_tracked", "running_mean", "running_var")):  # of the pictures seen
             continue
         torch.testing.assert_close(after_one[name], weights, atol=2e-3, rtol=2e-3)
-    assert again.card.training.adapted_from == str(first.card_path)
+    assert again.card.training.adapted_from == f"{first.card.name} ({first.card.sha256})"
     other = still.model_copy(update={"network": "standard"})
     with pytest.raises(UserError, match="not of the standard column network"):
         train_columns(other, tmp_path / "other", Report())
