@@ -48,11 +48,11 @@ def fill_wedge_command(operation: Operation) -> Callable[..., None]:
 
     own = [option for option in model_options(operation.parameters) if option.name != "uncertainty"]
     first, *shared = series_options(operation)
-    command.__signature__ = inspect.Signature([first, *own, *shared, *_more_options()])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature([first, *own, *shared, *_more_options(operation)])  # type: ignore[attr-defined]
     return command
 
 
-def _more_options() -> list[inspect.Parameter]:
+def _more_options(operation: Operation) -> list[inspect.Parameter]:
     def option(name: str, flag: str, help: str, **more: Any) -> inspect.Parameter:
         annotation = Annotated[Path | None, typer.Option(flag, help=help, **more)]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -61,7 +61,7 @@ def _more_options() -> list[inspect.Parameter]:
         option("filled_series", "--filled-series",
                "Also write the series over the whole half circle: views as measured, and inferred ones between."),
         option("uncertainty", "--uncertainty",
-               "Also write a volume of each voxel's uncertainty, which takes six times as long."),
+               f"{operation.parameters.model_fields['uncertainty'].description} Written to this file."),
         option("report", "--report",
                "Also write to this folder what was measured and what inferred: tables and a figure.", file_okay=False),
     ]  # fmt: skip
