@@ -210,7 +210,9 @@ def test_killed_in_the_middle_nothing_half_written_stays(folder: Path) -> None:
     tilts = tuple(np.arange(-60.0, 61.0, 2.0))
     write_series("big.mrc", TiltSeries(rng.random((61, 256, 96), np.float32), tilt_deg=tilts))
     before = set(os.listdir())
+    # Uncertainty takes six times as long, so that a fast machine is in the middle of it as well.
     command = [sys.executable, "-m", "atomseg_app", "fill-wedge", "big.mrc", "-o", "o.mrc", "--device", "cpu"]
+    command += ["--uncertainty", "u.mrc"]
     place = str(Path(__file__).parents[2])
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": place}) as process:
         time.sleep(8)
