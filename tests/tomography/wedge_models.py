@@ -7,7 +7,7 @@ from datetime import date
 import torch
 
 from atomseg_app.networks.architectures import make_network
-from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training, user_folder
+from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training, list_models, user_folder
 from atomseg_app.networks.store import save_model
 
 SMALL = {
@@ -18,9 +18,12 @@ SMALL = {
 }
 
 
-def shelve(*names: str) -> list[Model]:
-    """Save small networks of these names, all without any, where the program finds them."""
-    return [_save(name, *SMALL[name]) for name in names or SMALL]
+def shelve(*names: str) -> None:
+    """Save small networks of these names, all without any, where the program finds them; bundled ones are there."""
+    bundled = {model.card.name for model in list_models() if model.origin == "bundled"}
+    for name in names or SMALL:
+        if name not in bundled:
+            _save(name, *SMALL[name])
 
 
 def _save(name: str, architecture: str, options: dict[str, object]) -> Model:

@@ -36,7 +36,7 @@ def test_the_brush_paints_in_every_slice_and_a_stroke_is_one_step(filled):
     stroke(panes["XY"], [(10, 10), (20, 10), (30, 15)])
     store = tab.model.entry.store
     assert store.values[12, 10, 15] == 1
-    assert set(np.flatnonzero(store.labelled)) == {12}, "only in the slice that is shown"
+    assert set(np.flatnonzero(store.labelled[0])) == {12}, "only in the slice that is shown"
     assert undo.undo_text() == "Paint support"
     assert len(undo) == 1
     key(tab, KEY.Key_3)
