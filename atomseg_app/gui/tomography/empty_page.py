@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from atomseg_app.gui.rows import IconLabel
-from atomseg_app.gui.sections import ActionButton, muted
+from atomseg_app.gui.drop_page import DropPage
+from atomseg_app.gui.sections import ActionButton
 from atomseg_app.gui.theme import Theme
 
 
-class EmptyPage(QWidget):
+class EmptyPage(DropPage):
     """Says what can be dropped here."""
 
     def __init__(self, theme: Theme, open_file: QAction, sample: QAction) -> None:
-        super().__init__()
-        self.setObjectName("tomography.empty")
-        frame = QFrame()
-        frame.setProperty("role", "drop")
-        frame.setAccessibleName("Drop a tilt series here")
-        heading = QLabel("Drop a tilt series or a volume here")
-        heading.setProperty("role", "heading")
-        heading.setWordWrap(True)
-        formats = muted(
+        super().__init__(
+            theme,
+            "mdi6.rotate-3d-variant",
+            "Drop a tilt series or a volume here",
             "MRC, ST, ALI with .rawtlt, .tlt or .mdoc beside them, DM3/DM4, EMD, HSPY, TIFF stacks, MAT, or a folder "
             "with one image a view. Angles are read from wherever the microscope left them; where there are none, "
-            "you give them in step 1."
+            "you give them in step 1.",
+            [ActionButton(open_file, text="Open files…", primary=True), ActionButton(sample)],
+            "Drop a tilt series here",
         )
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(ActionButton(open_file, text="Open files…", primary=True))
-        row.addWidget(ActionButton(sample))
-        row.addStretch(1)
-        words = QVBoxLayout()
-        words.setSpacing(8)
-        words.addWidget(heading)
-        words.addWidget(formats)
-        words.addLayout(row)
-        inside = QHBoxLayout(frame)
-        inside.setContentsMargins(22, 20, 22, 20)
-        inside.setSpacing(16)
-        inside.addWidget(IconLabel(theme.icon("mdi6.rotate-3d-variant", "accent"), 2.4), 0, Qt.AlignmentFlag.AlignTop)
-        inside.addLayout(words, 1)
-        frame.setMaximumWidth(720)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 24, 24, 24)
-        layout.addStretch(1)
-        middle = QHBoxLayout()
-        middle.addStretch(1)
-        middle.addWidget(frame, 6)
-        middle.addStretch(1)
-        layout.addLayout(middle)
-        layout.addStretch(2)
+        self.setObjectName("tomography.empty")
