@@ -8,7 +8,7 @@ from typing import Any
 from atomseg_app.label_classes import LabelClass
 from atomseg_app.simulate.preset import Range
 
-CATALYST_VERSION = 1
+CATALYST_VERSION = 2
 """Counts changes of what a seed and a preset give, but for rounding."""
 
 PORES, SUPPORT, METAL = 0, 1, 2
@@ -39,21 +39,21 @@ class CatalystPreset:
     name: str
     families: tuple[str, ...] = FAMILIES
     support_share: Range = (0.17, 0.235)
-    metal_share: Range = (0.0025, 0.0041)
-    feature_px: Range = (16.0, 34.0)
+    metal_share: Range = (0.0028, 0.0044)
+    feature_px: Range = (34.0, 64.0)
     diameter_px: Range = (16.4, 0.28)
-    off_surface: Range = (0.05, 0.72)
+    off_surface: Range = (0.2, 0.85)
     touching: float = 0.06
     texture: Range = (0.05, 0.2)
-    metal_ratio: Range = (3.6, 5.6)
-    brightness: float = 0.45
-    blur_px: Range = (1.1, 1.9)
+    metal_ratio: Range = (4.0, 6.5)
+    brightness: float = 0.5
+    blur_px: Range = (0.8, 1.3)
     saturation: Range = (0.0, 0.2)
-    last_tilt_deg: Range = (65.0, 74.0)
-    step_deg: Range = (2.0, 3.0)
-    dose: Range = (40.0, 120.0)
-    shift_px: Range = (0.5, 1.0)
-    tilt_error_deg: Range = (0.0, 0.2)
+    last_tilt_deg: Range = (72.0, 78.0)
+    step_deg: Range = (1.5, 2.5)
+    dose: Range = (150.0, 500.0)
+    shift_px: Range = (0.3, 0.6)
+    tilt_error_deg: Range = (0.0, 0.1)
     sirt: float = 0.3
     mlem_iterations: Range = (15.0, 30.0)
     sirt_iterations: Range = (30.0, 60.0)
