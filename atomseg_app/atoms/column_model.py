@@ -17,7 +17,12 @@ def column_network(name: str, device: torch.device) -> nn.Module:
     """Network of a model's name or file, in evaluation mode. Raises UserError if it is absent or for another task."""
     model = find_model(name)
     if model.card.architecture.name != ARCHITECTURE:
-        raise UserError(f"The model {model.card.name!r} is no column network; 'atomseg models' lists those there are.")
+        hint = (
+            "; it gives a mask alone, to compare with in 'atomseg bench networks'" if model.card.task == "masks" else ""
+        )
+        raise UserError(
+            f"The model {model.card.name!r} is no column network{hint}; 'atomseg models' lists those there are."
+        )
     return _loaded(str(model.card_path), model.card.sha256, device)
 
 

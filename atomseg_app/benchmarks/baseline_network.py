@@ -14,6 +14,7 @@ from atomseg_app.atoms.network_pass import resampled
 from atomseg_app.benchmarks.hard_set import Finder, Found, Picture
 from atomseg_app.networks.card import ModelCard, list_models
 from atomseg_app.networks.columns import SIGMA_PX, Normalisation
+from atomseg_app.networks.mask_training import zero_to_one
 from atomseg_app.networks.store import load_model
 from atomseg_app.networks.tiling import apply_tiled
 from atomseg_app.operations import Report
@@ -70,8 +71,7 @@ def _normalised(pixels: torch.Tensor, card: ModelCard) -> torch.Tensor:
     """Grey levels as the card says the network learnt them: by mean and spread, or scaled to 0..1 as published."""
     if card.input.normalisation == "mean-and-sd":
         return Normalisation.of(pixels).apply(pixels)
-    low, high = pixels.min(), pixels.max()
-    return (pixels - low) / (high - low).clamp(min=1e-12)
+    return zero_to_one(pixels)
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ LARGEST_CARD = 1 << 20
 """Bytes a card may have."""
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
-Task = Literal["columns", "wedge", "segmentation"]
+Task = Literal["columns", "masks", "wedge", "segmentation"]
 Origin = Literal["bundled", "yours", "file"]
 Text = Annotated[str, Field(max_length=4000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

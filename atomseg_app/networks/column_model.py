@@ -14,10 +14,11 @@ from atomseg_app import devices
 from atomseg_app.errors import UserError
 from atomseg_app.networks import checkpoint, run_folder, run_start
 from atomseg_app.networks.architectures import make_network
-from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training
+from atomseg_app.networks.card import Input, Model, ModelCard, Output, Training
 from atomseg_app.networks.column_settings import DEFAULT_STEPS, LASTING, NETWORKS, TrainColumns
 from atomseg_app.networks.column_training import ColumnCourse, column_seeds
 from atomseg_app.networks.columns import CHANNELS
+from atomseg_app.networks.mask_training import MASK, MaskCourse
 from atomseg_app.networks.store import load_model, save_model
 from atomseg_app.networks.training import Plan, train
 from atomseg_app.networks.training_log import convergence, read_log, validations
@@ -34,6 +35,11 @@ LIMITS = (
     "Columns below a matched-filter signal-to-noise of about 4 are not to be expected.",
     "Columns nearer to each other than the full width at half maximum of their image are taken as one.",
 )
+MASK_LIMITS = (
+    "Kept to compare with: it gives a mask, in which columns are then located, and it sees only columns as wide "
+    "as those it was trained on.",
+    *LIMITS,
+)
 _MEANINGS = {
     "heat": ("Logit of the probability that a column stands here.", ""),
     "offset_x": ("From the pixel to the column, right.", "px"),
@@ -44,6 +50,7 @@ _MEANINGS = {
     "gaussian": ("Gaussian mask, 1 at a column.", ""),
     "denoised": ("The picture without noise, normalised as the input.", ""),
     "background_free": ("The columns without noise and background, in units of the normalised input.", ""),
+    "mask": ("Circular mask, 1 in columns: within the half maximum of their image.", ""),
     "super_resolved": ("The same through a probe of half the width.", ""),
 }
 
@@ -69,7 +76,8 @@ def train_columns(
     device = devices.choose(settings.device, report)
     preset = replace(PRESETS[settings.preset], size_px=settings.picture_px)
     report.log(f"{settings.name}: pictures of preset {settings.preset}, on {report.facts.device}")
-    course = ColumnCourse(preset, settings.seed, device, rank=workers.rank, report=report)
+    taught = MaskCourse if _masks(settings.network) else ColumnCourse
+    course = taught(preset, settings.seed, device, rank=workers.rank, report=report)
     module = _first_weights(settings).to(device)
     if workers.first:
         if not resume:
@@ -104,7 +112,7 @@ def _first_weights(settings: TrainColumns) -> nn.Module:
     if settings.start_from is None:
         return new_network(settings.network, settings.seed)
     module, card = load_model(settings.start_from)
-    if card.architecture != Architecture(name=ARCHITECTURE, options=_plain_options(settings.network)):
+    if card.architecture != NETWORKS[settings.network]:
         raise UserError(
             f"Training cannot start from {card.name!r}, which is not of the {settings.network} column network; "
             "choose the network that it is of, or another model."
@@ -114,10 +122,10 @@ def _first_weights(settings: TrainColumns) -> nn.Module:
 
 def new_network(network: str, seed: int) -> nn.Module:
     """A column network with random weights from a seed, channels last; torch's own random numbers stay as they are."""
-    options = NETWORKS[network]
+    made = NETWORKS[network]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = make_network(ARCHITECTURE, options)
+        module = make_network(made.name, made.options)
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -136,17 +144,22 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
     best_step, best = min(found, key=lambda each: each[1]["loss"], default=(0, {}))
     progress = checkpoint.read_progress(folder) or checkpoint.Progress()
     converged, note = convergence(entries)
-    preset = PRESETS[settings.preset]
+    preset, masks = PRESETS[settings.preset], _masks(settings.network)
     figures: dict[str, Any] = {_figure(name): round(value, 5) for name, value in best.items()}
     if best:
         figures["step of these figures"] = best_step
     return ModelCard(
         name=settings.name,
-        title=f"Columns, {settings.network} network, {settings.preset} pictures",
-        task="columns",
-        architecture=Architecture(name=ARCHITECTURE, options=_plain_options(settings.network)),
-        input=Input(normalisation="mean-and-sd", column_sigma_px=preset.sigma_px),
-        outputs=tuple(Output(name=name, meaning=_MEANINGS[name][0], unit=_MEANINGS[name][1]) for name in CHANNELS),
+        title=f"{'Masks of columns' if masks else 'Columns'}, {settings.network} network, {settings.preset} pictures",
+        task="masks" if masks else "columns",
+        architecture=NETWORKS[settings.network],
+        input=Input(
+            normalisation="zero-to-one" if masks else "mean-and-sd", column_sigma_px=preset.sigma_px
+        ),
+        outputs=tuple(
+            Output(name=name, meaning=_MEANINGS[name][0], unit=_MEANINGS[name][1])
+            for name in (MASK if masks else CHANNELS)
+        ),
         training=Training(
             preset=settings.preset, simulator_version=str(VERSION),
             seeds=column_seeds(settings.seed, int(facts.get("processes", 1))),
@@ -155,7 +168,8 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
             adapted_from=run_start.begun_from(settings.start_from),
         ),
-        figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
+        figures=figures, known_limits=MASK_LIMITS if masks else LIMITS, licence=LICENCE,
+        created=datetime.now(UTC).date(),
     )  # fmt: skip
 
 
@@ -164,5 +178,6 @@ def _figure(name: str) -> str:
     return "denoising, gain (dB)" if name == "gain_db" else f"validation {name.replace('_', ' ')}"
 
 
-def _plain_options(network: str) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in NETWORKS[network].items()}
+def _masks(network: str) -> bool:
+    """Whether a network gives a mask alone."""
+    return NETWORKS[network].name != ARCHITECTURE

@@ -6,15 +6,16 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from atomseg_app.networks.card import NAME_PATTERN
+from atomseg_app.networks.card import NAME_PATTERN, Architecture
 from atomseg_app.operations import Parameters, parameter
 
-NETWORKS: dict[str, dict[str, object]] = {
-    "standard": {},
-    "small": {"stem": 8, "widths": (16, 24, 32, 48), "depth": 1},
+NETWORKS: dict[str, Architecture] = {
+    "standard": Architecture(name="atomseg-columns"),
+    "small": Architecture(name="atomseg-columns", options={"stem": 8, "widths": [16, 24, 32, 48], "depth": 1}),
+    "atomsegnet": Architecture(name="atomsegnet-unet"),
 }
-"""Keyword arguments of :class:`~atomseg_app.networks.columns.ColumnNetwork`: the one that comes with the program, and
-one of an eighth of its size for tries and slow machines."""
+"""The network that comes with the program, one of an eighth of its size for tries and slow machines, and AtomSegNet's
+U-Net on the same pictures, which gives a mask alone: what the others are compared with."""
 
 DEFAULT_STEPS = 100_000
 
@@ -30,8 +31,10 @@ class TrainColumns(Parameters):
     steps: int | None = parameter(
         None, "Steps to train for, instead of a time; gives the same network again.", ge=1, le=100_000_000
     )
-    network: Literal["standard", "small"] = parameter(
-        "standard", "The network that comes with the program, or a small one, faster and less able."
+    network: Literal["standard", "small", "atomsegnet"] = parameter(
+        "standard",
+        "The network that comes with the program; a small one, faster and less able; or, to compare with, AtomSegNet's "
+        "U-Net, which gives a mask alone.",
     )
     start_from: str | None = parameter(
         None, "Model whose weights it starts with, by name or card file, instead of random ones."

@@ -19,7 +19,8 @@ SURE_SNR = 4.0
 UNSEEN_SNR = 2.0
 """Columns below are taught as absent; between the two the network is not asked."""
 
-_JUDGE, _RANKS_APART = 1_000_003, 7919  # between seeds: of validation, and of the processes' training
+JUDGE, RANKS_APART = 1_000_003, 7919
+"""Between seeds: of validation, and of the processes' training."""
 
 _REACH = 3  # pixels round a column in which probability and offsets are taught
 
@@ -142,7 +143,7 @@ def _log_error(picture: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 def column_seeds(seed: int, processes: int = 1) -> tuple[int, ...]:
     """Seeds of all pictures of a course: what each process trains on, then what is validated on."""
-    return (*(seed + _RANKS_APART * rank for rank in range(processes)), _JUDGE + seed)
+    return (*(seed + RANKS_APART * rank for rank in range(processes)), JUDGE + seed)
 
 
 class ColumnCourse:
@@ -159,10 +160,10 @@ class ColumnCourse:
         report: Report | None = None,
     ) -> None:
         """``rank`` is that of the process, each of which draws its own pictures; validating obeys ``report``."""
-        self._simulator = Simulator(preset, seed + _RANKS_APART * rank, device)
+        self._simulator = Simulator(preset, seed + RANKS_APART * rank, device)
         self._device = device
         self._report = report or Report()
-        judge = Simulator(preset, _JUDGE + seed, device, self._simulator.library)
+        judge = Simulator(preset, JUDGE + seed, device, self._simulator.library)
         self._validation = [targets_of(judge.batch(8)) for _ in range(validation // 8)]
 
     def generators(self) -> dict[str, torch.Generator]:

@@ -20,8 +20,8 @@ from atomseg_app.cli import main
 from atomseg_app.data import Columns, Image, Source, column_table
 from atomseg_app.errors import Cancelled, UserError
 from atomseg_app.io.tables import write_csv
-from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training
-from atomseg_app.networks.column_model import ARCHITECTURE, new_network
+from atomseg_app.networks.card import Input, Model, ModelCard, Output, Training
+from atomseg_app.networks.column_model import new_network
 from atomseg_app.networks.column_settings import NETWORKS
 from atomseg_app.networks.columns import CHANNELS
 from atomseg_app.networks.store import load_model, save_model
@@ -70,10 +70,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A small column network that has learnt nothing yet."""
     card = ModelCard(
         name="beginner", title="Beginner", task="columns",
-        architecture=Architecture(
-            name=ARCHITECTURE,
-            options={n: list(v) if isinstance(v, tuple) else v for n, v in NETWORKS["small"].items()},
-        ),
+        architecture=NETWORKS["small"],
         input=Input(normalisation="mean-and-sd"), outputs=tuple(Output(name=name, meaning="") for name in CHANNELS),
         training=Training(
             preset="none", simulator_version="1", seeds=(1,), steps=0, samples=0, device="cpu", hours=0.0,

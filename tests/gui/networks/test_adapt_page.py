@@ -17,7 +17,6 @@ from atomseg_app.gui.atoms.tab import AtomsTab
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.networks.dialog import NetworksDialog
 from atomseg_app.networks.card import (
-    Architecture,
     Input,
     ModelCard,
     Output,
@@ -26,7 +25,7 @@ from atomseg_app.networks.card import (
     list_models,
     user_folder,
 )
-from atomseg_app.networks.column_model import ARCHITECTURE, new_network
+from atomseg_app.networks.column_model import new_network
 from atomseg_app.networks.column_settings import NETWORKS
 from atomseg_app.networks.run_folder import runs_folder
 from atomseg_app.networks.store import save_model
@@ -60,10 +59,9 @@ def scene(dialog: NetworksDialog, main_window: MainWindow, qtbot: QtBot) -> Colu
 @pytest.fixture
 def beginner(atomseg_home: object) -> str:
     """Name of a small network of the user's that has learnt nothing, so that a few seconds make it better."""
-    options = {name: list(v) if isinstance(v, tuple) else v for name, v in NETWORKS["small"].items()}
     card = ModelCard(
         name="beginner", title="Beginner", task="columns",
-        architecture=Architecture(name=ARCHITECTURE, options=options), input=Input(normalisation="mean-and-sd"),
+        architecture=NETWORKS["small"], input=Input(normalisation="mean-and-sd"),
         outputs=(Output(name="heat", meaning="Probability."),),
         training=Training(
             preset="none", simulator_version="1", seeds=(1,), steps=0, samples=0, device="cpu", hours=0.0,

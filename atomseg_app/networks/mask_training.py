@@ -1,0 +1,87 @@
+"""What AtomSegNet's U-Net is taught, to compare with: the circular mask of columns, on the pictures the others see."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from atomseg_app.networks.atomsegnet import AtomSegNetLoss
+from atomseg_app.networks.column_training import JUDGE, RANKS_APART
+from atomseg_app.operations import Report
+from atomseg_app.simulate.preset import Preset
+from atomseg_app.simulate.simulator import Batch, Simulator
+
+MASK = ("mask",)
+"""Outputs of a network that gives a mask alone."""
+
+_WEAK = 1e-12
+
+
+def zero_to_one(images: torch.Tensor) -> torch.Tensor:
+    """Images (..., y, x) scaled to 0..1 each, as AtomSegNet's networks see them; constant ones become 0."""
+    low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
+    return (images - low) / (high - low).clamp(min=_WEAK)
+
+
+def circular_mask(batch: Batch) -> torch.Tensor:
+    """Mask (images, 1, y, x) of a batch: 1 within the half maximum of a column's image, 0 elsewhere."""
+    return (batch.mask > 0.5).float()[:, None]
+
+
+class MaskCourse:
+    """Fresh pictures without end, and a fixed set from another seed to validate on: those of the column network."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        seed: int,
+        device: torch.device,
+        validation: int = 32,
+        *,
+        rank: int = 0,
+        report: Report | None = None,
+    ) -> None:
+        """``rank`` is that of the process, each of which draws its own pictures; validating obeys ``report``."""
+        self._simulator = Simulator(preset, seed + RANKS_APART * rank, device)
+        self._device = device
+        self._report = report or Report()
+        self._criterion = AtomSegNetLoss()
+        judge = Simulator(preset, JUDGE + seed, device, self._simulator.library)
+        self._validation = [_lesson(judge.batch(8)) for _ in range(validation // 8)]
+
+    def generators(self) -> dict[str, torch.Generator]:
+        """The simulator's."""
+        return {"simulator": self._simulator.generator}
+
+    def loss(self, module: nn.Module, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """Loss on fresh pictures."""
+        image, mask = _lesson(self._simulator.batch(batch))
+        out = self._answer(module, image)
+        return self._criterion(out, mask), {"overlap": _overlap(out.detach(), mask)}
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """Mean loss and overlap with the true masks (Dice) on the fixed set."""
+        totals = {"loss": 0.0, "overlap": 0.0}
+        for image, mask in self._validation:
+            self._report.check()
+            out = self._answer(module, image)
+            totals["loss"] += float(self._criterion(out, mask)) / len(self._validation)
+            totals["overlap"] += _overlap(out, mask) / len(self._validation)
+        return totals
+
+    def _answer(self, module: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        image = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            out: torch.Tensor = module(image)
+        return out.float()
+
+
+def _lesson(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return zero_to_one(batch.image)[:, None], circular_mask(batch)
+
+
+def _overlap(out: torch.Tensor, mask: torch.Tensor) -> float:
+    """Dice coefficient of an answer above one half."""
+    found = (out > 0.5).float()
+    both = (found + mask).sum().clamp(min=1)
+    return float(2 * (found * mask).sum() / both)
