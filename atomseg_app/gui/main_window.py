@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self._painted = self._closing = self._in_close_event = False
         self._was_empty = True
+        self._open_with: dict[str, list[tuple[Data, str]]] = {}  # what waits for the user's choice, by kind
         theme = Theme(app, settings)
         self.context = Context(
             ActionRegistry(settings, theme), UndoStack(), jobs or JobEngine(), settings, Notifier(self, theme), theme
@@ -114,12 +115,28 @@ class MainWindow(QMainWindow):
         """The workspace whose tab is in front."""
         return list(self.tabs.values())[self.tab_bar.currentIndex()]
 
-    def show_item(self, item: Data, path: str = "") -> None:
-        """Show an item in the first workspace that takes its kind; tell the user if none does."""
+    def show_opened(self, item: Data, path: str) -> None:
+        """Show what was read from a file; where two workspaces want it and neither is in front, the user chooses."""
+        wanting = [tab for tab in self.tabs.values() if tab.prefers(item)]
+        if len(wanting) < 2 or self.current_tab() in wanting:
+            self.show_item(item, path)
+            return
+        waiting = self._open_with.setdefault(item.kind, [])
+        waiting.append((item, path))
+        if len(waiting) > 1:  # the question is on the screen already
+            return
+        workspace = self._ask_workspace(item, wanting)
+        for each, where in self._open_with.pop(item.kind):
+            if workspace:
+                self.show_item(each, where, workspace)
+
+    def show_item(self, item: Data, path: str = "", workspace: str = "") -> None:
+        """Show an item in a workspace, or the first that takes its kind; tell the user if none does."""
         current = self.current_tab()
         tabs = list(self.tabs.values())
         wanting = [tab for tab in (current, *tabs) if tab.prefers(item)]
-        taker = next((tab for tab in (*wanting, current, *tabs) if tab.accepts(item)), None)
+        asked = [self.tabs[workspace]] if workspace else []
+        taker = next((tab for tab in (*asked, *wanting, current, *tabs) if tab.accepts(item)), None)
         if taker is None:
             title = f"{item.source.name} cannot be shown"
             kind = item.kind.replace("-", " ")
@@ -240,6 +257,13 @@ class MainWindow(QMainWindow):
             self.windowHandle().installEventFilter(self)
             QTimer.singleShot(0, self.first_frame.emit)
 
+    def _ask_workspace(self, item: Data, wanting: Sequence[Tab]) -> str:
+        """Name of the workspace that the user chooses, empty for none."""
+        titles = {tab.title: tab.name for tab in wanting}
+        text = "\n".join(f"{tab.title}: {tab.purpose}" for tab in wanting)
+        answer = ask(self, self.context.theme, f"Open {item.source.name} with", text, *titles, "Cancel")
+        return titles.get(answer, "")
+
     def _may_stop_jobs(self) -> bool:
         running = [job.title for job in self.context.jobs.active() if job is not self.devices.job]
         if not running:
@@ -306,7 +330,7 @@ class MainWindow(QMainWindow):
         self.session.changed.connect(self._refresh)
         self.tab_bar.tabBarClicked.connect(self._tab_clicked)
         self.start_page.open_paths.connect(self.open_paths)
-        self.opener.opened.connect(self.show_item)
+        self.opener.opened.connect(self.show_opened)
         self.opener.project.connect(self.flow.open_path)
         self.badges.clicked.connect(self.context.actions.qaction("view.jobs").trigger)
 

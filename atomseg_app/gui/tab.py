@@ -35,6 +35,8 @@ class Tab(QWidget):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    purpose: ClassVar[str] = ""
+    """What is done here, in half a sentence: told where data can be opened with more than one workspace."""
 
     changed = Signal()
     _built = False

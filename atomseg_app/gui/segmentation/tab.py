@@ -35,6 +35,7 @@ from atomseg_app.gui.segmentation.steps import Steps
 from atomseg_app.gui.segmentation.toolbox import Toolbox
 from atomseg_app.gui.tab import Tab, TourStep
 from atomseg_app.gui.tool_strip import tool_strip
+from atomseg_app.gui.volumes.model import SHOWN_AS
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.gui.volumes.volume3d import Volume3D
 from atomseg_app.jobs.tasks import Task, TaskResult
@@ -60,6 +61,7 @@ class SegmentationTab(Tab):
 
     name: ClassVar[str] = "segmentation"
     title: ClassVar[str] = "3D segmentation"
+    purpose: ClassVar[str] = "label every voxel, by hand or by a network, and measure the particles."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -89,7 +91,7 @@ class SegmentationTab(Tab):
     def add_item(self, item: Data) -> None:
         """Show one more volume; labels become a result of the volume of their size. Raises UserError without one."""
         if isinstance(item, Volume):
-            self.model.add(Entry(item))
+            self.model.add(Entry(item, str(item.metadata.get(SHOWN_AS, ""))))
         elif isinstance(item, Labels):
             self.add_labels(item)
 

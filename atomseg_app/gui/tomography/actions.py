@@ -225,6 +225,9 @@ def _volume(tab: TomographyTab) -> list[Action]:
         Action("tomography.slice_to_atoms", "Open slice in 2D atoms", tab.showing.slice_to_atoms,
                "Open the XY slice that is shown as an image in the 2D atoms tab.", _MENU, "",
                "mdi6.arrow-top-right", lambda: no_volume(tab), section="volume"),
+        Action("tomography.to_segmentation", "Send to 3D segmentation", tab.showing.volume_to_segmentation,
+               "Open the volume that is shown in the 3D segmentation tab, to label and measure it.", _MENU,
+               "Alt+Shift+S", "mdi6.arrow-right-bold-box-outline", lambda: no_volume(tab), section="volume"),
     ]  # fmt: skip
 
 

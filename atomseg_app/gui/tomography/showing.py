@@ -17,6 +17,7 @@ from atomseg_app.gui import figure_export
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.volumes import pictures
+from atomseg_app.gui.volumes.model import SHOWN_AS
 from atomseg_app.gui.volumes.movie_dialog import MovieDialog, Scenario
 from atomseg_app.gui.volumes.slice_pane import AXES, PLANES
 
@@ -79,6 +80,13 @@ class Showing:
             image = volume.slice_z(z)
             source = replace(image.source, path="", dataset=f"{entry.title}, z {z}")
             window.show_item(replace(image, values=np.array(image.values), source=source))
+
+    def volume_to_segmentation(self) -> None:
+        """Open the volume that is shown in the 3D segmentation tab, under the name that it has here; no copy."""
+        entry, volume, window = self._tab.model.entry, self._tab.model.volume(), self._tab.window()
+        if entry is not None and volume is not None and hasattr(window, "show_item"):
+            named = replace(volume, metadata={**volume.metadata, SHOWN_AS: entry.title})
+            window.show_item(named, workspace="segmentation")
 
     # -- movies
 

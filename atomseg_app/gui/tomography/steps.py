@@ -51,7 +51,7 @@ class Steps(StepColumn):
         }  # fmt: skip
         grid = QGridLayout()
         grid.setSpacing(6)
-        for index, name in enumerate(("save_volume", "save_alignment", "export_slice", "movie")):
+        for index, name in enumerate(("save_volume", "to_segmentation", "save_alignment", "export_slice", "movie")):
             grid.addWidget(ActionButton(actions.qaction(f"tomography.{name}")), index, 0)
         self.save_section.body.addLayout(grid)
         super().__init__(

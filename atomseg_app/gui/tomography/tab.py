@@ -58,6 +58,7 @@ class TomographyTab(Tab):
 
     name: ClassVar[str] = "tomography"
     title: ClassVar[str] = "Tomography"
+    purpose: ClassVar[str] = "reconstruct, compare, fill the missing wedge, judge the quality."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

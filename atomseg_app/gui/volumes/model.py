@@ -10,6 +10,8 @@ from atomseg_app.data import Volume
 from atomseg_app.gui.entries import EntryModel, Titled
 
 Zyx = tuple[int, int, int]
+SHOWN_AS = "shown_as"
+"""Metadata of a volume that one workspace gives another: the name that it has in the window."""
 E = TypeVar("E", bound=Titled)
 
 
