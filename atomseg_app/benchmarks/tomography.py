@@ -17,6 +17,7 @@ import os
 import numpy as np
 
 from atomseg_app import operations
+from atomseg_app.benchmarks import options
 from atomseg_app.benchmarks.table import print_table
 from atomseg_app.benchmarks.tomography_gpu import gpu
 from atomseg_app.benchmarks.tomography_growth import growth
@@ -41,11 +42,7 @@ PSNR against the true volume; shift of the volume against the truth in voxels.""
 def run() -> int:
     """Print the tables and what was to be reached; 1 if any of it was not. Raises UserError for an unknown part."""
     parts = {"speed": _speed, "few": _few_slices, "growth": growth, "memory": memory, "wedge": wedge, "gpu": gpu}
-    asked = os.environ.get("ATOMSEG_BENCH_PARTS", ",".join(parts)).split(",")
-    for name in asked:
-        if name not in parts:
-            raise UserError(f"ATOMSEG_BENCH_PARTS names {name!r}; parts are {', '.join(parts)}.")
-    bars = [bar for name in asked for bar in parts[name]()]
+    bars = [bar for name in options.parts(parts) for bar in parts[name]()]
     return 0 if print_bars("What was to be reached", bars) else 1
 
 

@@ -1,14 +1,17 @@
 """Figures of missing-wedge filling: ``atomseg bench wedge``.
 
 Families of objects that no network was trained or chosen on; the networks are those that are installed, ours is
-``wedge-residual``. The variable ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a
-twenty-fifth of how many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the
-former are (128), ``ATOMSEG_BENCH_SLICES`` on how many slices the time is measured (64).
+``wedge-residual``. The variable ``ATOMSEG_BENCH_PARTS`` names parts (table, protocol, projections, elongation, ghosts,
+atoms, time), ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a twenty-fifth of how
+many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the former are (128),
+``ATOMSEG_BENCH_VOLUMES`` how many volumes of each kind ghosts are looked for in (2), ``ATOMSEG_BENCH_SLICES`` on how
+many slices the time is measured (64).
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 
 from atomseg_app.benchmarks import (
@@ -20,7 +23,7 @@ from atomseg_app.benchmarks import (
     wedge_table,
     wedge_time,
 )
-from atomseg_app.benchmarks.options import COUNT_VARIABLE, SIZE_VARIABLE, number
+from atomseg_app.benchmarks.options import COUNT_VARIABLE, SIZE_VARIABLE, VOLUMES_VARIABLE, number, parts
 from atomseg_app.benchmarks.table import cores, print_table
 from atomseg_app.benchmarks.wedge_networks import METHODS, installed, training_of
 
@@ -28,20 +31,32 @@ _PICTURES, _SIZE, _PROTOCOL = 8, 128, 25
 
 
 def run() -> int:
-    """Print all tables. Returns 0, or 1 if a figure falls short of what is wanted."""
+    """Print the tables. Returns 0, or 1 if a figure falls short of what is wanted. Raises UserError for other parts."""
     count, size_px = number(COUNT_VARIABLE, _PICTURES), number(SIZE_VARIABLE, _SIZE, 32)
+    volumes = number(VOLUMES_VARIABLE, wedge_failures.VOLUMES)
+    by_pool: dict[str, Callable[[Executor], bool]] = {
+        "table": lambda pool: wedge_table.run(pool, count, size_px),
+        "protocol": lambda pool: wedge_protocol.run(pool, _PROTOCOL * count),
+        "projections": lambda pool: wedge_projections.run(pool, count, size_px),
+    }
+    alone: dict[str, Callable[[], bool]] = {
+        "elongation": wedge_elongation.run,
+        "ghosts": lambda: wedge_failures.run(volumes),
+        "atoms": wedge_atoms.run,
+        "time": wedge_time.run,
+    }
+    asked = parts([*by_pool, *alone])
     there = installed()
     rows = [
         [name, ", ".join(METHODS[name]), training_of(name) if name in there else "not installed"] for name in METHODS
     ]
     print_table("The networks.", ["method", "models", "training"], rows)
+    failed = False
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        failed = wedge_table.run(pool, count, size_px)
-        failed |= wedge_protocol.run(pool, _PROTOCOL * count)
-        failed |= wedge_projections.run(pool, count, size_px)
-    for part in (wedge_elongation, wedge_failures, wedge_atoms):
-        failed |= part.run()
-    failed |= wedge_time.run()
+        for name in filter(by_pool.__contains__, asked):
+            failed |= by_pool[name](pool)
+    for name in filter(alone.__contains__, asked):
+        failed |= alone[name]()
     return int(failed)
 
 

@@ -22,7 +22,8 @@ from atomseg_app.benchmarks.wedge_volumes import KINDS, Volume, volume
 WEDGES_DEG, HELD = (30.0, 45.0, 60.0, 80.0), ((45.0, EXACT), (45.0, COUNTED), (60.0, EXACT), (60.0, COUNTED))
 """All wedges that are reported, and the cases in which there must be no ghost."""
 LEAST_VOXELS, LEAST_DISTANCE_PX, LEAST_SHARE = 27, 3.0, 0.05
-_VOLUMES = 2  # of each kind
+VOLUMES = 2
+"""Of each kind, where nothing else is said."""
 _EMPTY = 0.005  # share of the particles' grey level: less is nothing
 _BLOCK = 16
 
@@ -39,7 +40,7 @@ class Ghosts:
     strongest: float = 0.0
 
 
-def run(volumes: int = _VOLUMES) -> bool:
+def run(volumes: int = VOLUMES) -> bool:
     """Print the table; True if ours shows structure that is not there, where it must not."""
     methods: dict[str, Fill] = {"WBP": back_projection, "TV, automatic": tv, **installed()}
     cases = [(wedge, condition) for wedge in WEDGES_DEG for condition in CONDITIONS]

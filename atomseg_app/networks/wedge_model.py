@@ -23,7 +23,7 @@ from atomseg_app.networks.wedge_training import WedgeCourse, wedge_seeds
 from atomseg_app.networks.workers import Workers
 from atomseg_app.operations import Report
 from atomseg_app.simulate.preset import WEDGE_VERSION
-from atomseg_app.simulate.wedge_preset import HELD_OUT, WEDGE_TRAINING
+from atomseg_app.simulate.wedge_preset import HELD_OUT, WEDGE_NOISY, WEDGE_TRAINING, WedgePreset
 
 LICENCE = "GPL-3.0-or-later"
 LIMITS = (
@@ -59,9 +59,8 @@ def train_wedge(
     workers = Workers.join()
     device = devices.choose(settings.device, report)
     report.log(f"{settings.name}: method {settings.preset}, on {report.facts.device}")
-    preset = replace(WEDGE_TRAINING, size_px=settings.slice_px)
     course = WedgeCourse(
-        preset, settings.seed, device, rank=workers.rank, report=report, adversarial=settings.adversarial
+        drawn_from(settings), settings.seed, device, rank=workers.rank, report=report, adversarial=settings.adversarial
     )
     network = _first_weights(settings)
     module = (_with_critic(network, settings.seed) if settings.adversarial else network).to(device)
@@ -96,6 +95,12 @@ def keep_wedge(folder: Path, report: Report, *, shelf: Path | None = None) -> Mo
     model = save_model(shelf, module.eval(), _card(settings, folder))
     report.progress(1.0)
     return model
+
+
+def drawn_from(settings: TrainWedge) -> WedgePreset:
+    """What slices and views are drawn from for a method."""
+    preset = WEDGE_NOISY if METHODS[settings.preset].gives == "views" else WEDGE_TRAINING
+    return replace(preset, size_px=settings.slice_px)
 
 
 def new_network(method: str, seed: int) -> nn.Module:

@@ -46,5 +46,7 @@ class WedgePreset:
 
 
 WEDGE_TRAINING = WedgePreset("wedge")
+WEDGE_NOISY = WedgePreset("wedge-noisy", dose=(20.0, 20_000.0), counted=0.95)
+"""For noise reduction: counting noise nearly always, and more of it."""
 WEDGE_UNSEEN = WedgePreset("wedge-unseen", families=HELD_OUT)
 """The same views of the families that are held out."""

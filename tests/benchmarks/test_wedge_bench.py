@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from atomseg_app.benchmarks import wedge_atoms, wedge_table
-from atomseg_app.benchmarks.options import COUNT_VARIABLE, number
+from atomseg_app.benchmarks import wedge, wedge_atoms, wedge_table
+from atomseg_app.benchmarks.options import COUNT_VARIABLE, PARTS_VARIABLE, number, parts
 from atomseg_app.benchmarks.wedge_classical import classical, sart, tv, tv_oracle
 from atomseg_app.benchmarks.wedge_networks import OURS
 from atomseg_app.benchmarks.wedge_scenes import CONDITIONS, EXACT, FAMILIES, protocol_tilts, scene, wedge_tilts
@@ -40,10 +40,10 @@ def test_what_is_measured_was_never_trained_on_and_is_the_same_in_every_conditio
 
 
 def test_angles_are_those_that_a_wedge_leaves() -> None:
-    for wedge in (30, 45, 60, 80):
-        tilts = wedge_tilts(wedge)
-        assert float(tilts[-1] - tilts[0]) <= 180 - wedge
-        assert float(tilts[-1] - tilts[0]) > 180 - wedge - 2
+    for missing in (30, 45, 60, 80):
+        tilts = wedge_tilts(missing)
+        assert float(tilts[-1] - tilts[0]) <= 180 - missing
+        assert float(tilts[-1] - tilts[0]) > 180 - missing - 2
         torch.testing.assert_close(tilts.diff(), torch.full((len(tilts) - 1,), 2.0, dtype=torch.float64))
     assert len(protocol_tilts()) == 96
     assert float(protocol_tilts().diff()[0]) == 180 / 128
@@ -107,3 +107,14 @@ def test_options_are_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(COUNT_VARIABLE, wrong)
         with pytest.raises(UserError, match="whole number of 1 or more"):
             number(COUNT_VARIABLE, 8)
+
+
+def test_parts_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(PARTS_VARIABLE, raising=False)
+    assert parts(["table", "atoms", "time"]) == ["table", "atoms", "time"]
+    monkeypatch.setenv(PARTS_VARIABLE, "time, table")
+    assert parts(["table", "atoms", "time"]) == ["time", "table"]
+    monkeypatch.setenv(PARTS_VARIABLE, "table,ghost")
+    with pytest.raises(UserError, match="names 'ghost'; parts are table, protocol, projections, elongation, ghosts"):
+        wedge.run()
+    assert capsys.readouterr().out == ""

@@ -16,7 +16,7 @@ from atomseg_app.networks.card import list_models, read_card, user_folder
 from atomseg_app.networks.store import load_model
 from atomseg_app.networks.training import train
 from atomseg_app.networks.training_log import read_log
-from atomseg_app.networks.wedge_model import keep_wedge, new_network, plan_of, train_wedge
+from atomseg_app.networks.wedge_model import drawn_from, keep_wedge, new_network, plan_of, train_wedge
 from atomseg_app.networks.wedge_settings import LASTING, METHODS, TrainWedge
 from atomseg_app.networks.wedge_training import WedgeCourse, wedge_seeds
 from atomseg_app.operations import Report
@@ -75,6 +75,14 @@ def test_every_method_trains_and_its_card_tells_what_happened(method: str, tmp_p
     beam = ParallelBeam([-40.0, 0.0, 40.0], 32)
     with torch.no_grad():
         assert module(torch.rand(1, 3, 32), beam).shape == (1, 32, 32)
+
+
+def test_noise_reduction_learns_from_views_with_noise() -> None:
+    noisy, usual = (drawn_from(TINY.model_copy(update={"preset": method})) for method in ("projections", "residual"))
+    assert noisy.size_px == usual.size_px == 32
+    assert noisy.counted > usual.counted
+    assert noisy.dose[1] < usual.dose[1]
+    assert noisy.families == usual.families
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
