@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QDialogButtonBox, QFileDialog
+from PySide6.QtWidgets import QFileDialog, QWidget
 
-from atomseg_app.data import Labels
+from atomseg_app.data import Labels, Volume
 from atomseg_app.errors import UserError
-from atomseg_app.gui import figure_export
-from atomseg_app.gui.alive import while_alive
-from atomseg_app.gui.background import Background
 from atomseg_app.gui.settings import Setting
-from atomseg_app.gui.volumes import pictures
-from atomseg_app.gui.volumes.movie_dialog import MovieDialog, Scenario
-from atomseg_app.gui.volumes.slice_pane import AXES, PLANES
+from atomseg_app.gui.volumes.filming import Filming, slices_picture, volume_scenarios
 from atomseg_app.gui.volumes.volume3d import step_for
 from atomseg_app.io.volume_writer import VOLUME_EXTENSIONS
 from atomseg_app.jobs.job import Job
@@ -34,7 +27,6 @@ _TITLES = {
 }  # fmt: skip
 MESH_FORMATS = {".stl": "STL", ".ply": "PLY", ".obj": "OBJ"}
 _OPEN = "Labels (*.tif *.tiff *.mrc *.rec *.nrrd *.h5 *.hdf5 *.npy *.zarr *.vti);;All files (*)"
-_TURN_FRAMES = 90
 _MOST_MESHED = 512**3
 
 
@@ -43,8 +35,7 @@ class Files:
 
     def __init__(self, tab: SegmentationTab) -> None:
         self._tab = tab
-        self._background = Background()
-        self.movie: MovieDialog | None = None
+        self.filming = Filming(tab, self.place, self.remember)
 
     # -- labels
 
@@ -69,20 +60,30 @@ class Files:
     def ask_save_labels(self) -> None:
         """Ask where, and write the result that is shown, else what was painted."""
         labels = self.labels()
-        filters = {f"{_TITLES[end]} (*{end})": end for end in _TITLES if end in VOLUME_EXTENSIONS}
-        chosen, kind = QFileDialog.getSaveFileName(
-            self._tab, "Save labels", str(self.place("_labels.tif")), ";;".join(filters)
-        )
-        if chosen:
-            path, end = Path(chosen), filters.get(kind, ".tif")
-            known = any(path.name.lower().endswith(known) for known in VOLUME_EXTENSIONS)
-            self.save_labels(labels, path if known else path.with_name(path.name + end))
+        path = asked_label_path(self._tab, "Save labels", self.place("_labels.tif"))
+        if path is not None:
+            self.save_labels(labels, path)
 
     def save_labels(self, labels: Labels, path: Path) -> Job:
         """Write labels as a job."""
         return self._tab.computing.task(
             Task("save-labels", {"path": str(path)}, (labels,)), f"Save {path.name}", lambda _: self.remember(path)
         )
+
+    def ask_save_probability(self) -> None:
+        """Ask where, and write the probability of the class that is shown."""
+        result, entry, value = self._tab.model.result(), self._tab.model.entry, self._tab.model.shown.probability
+        if result is None or entry is None or value not in result.probabilities:
+            raise UserError("Show the probability of a class first.")
+        place = self.place(f"_probability_{_in_name(entry.class_name(value))}.mrc")
+        path = asked_label_path(self._tab, "Save probabilities", place)
+        if path is not None:
+            self.save_probability(result.probabilities[value], path)
+
+    def save_probability(self, probability: Volume, path: Path) -> Job:
+        """Write a probability as a volume, as a job."""
+        task = Task("save-volume", {"path": str(path)}, (probability,))
+        return self._tab.computing.task(task, f"Save {path.name}", lambda _: self.remember(path))
 
     def ask_save_meshes(self) -> None:
         """Ask where, and write the surface of each class of the result, else of what was painted."""
@@ -121,55 +122,15 @@ class Files:
 
     def picture(self) -> QImage:
         """What the middle of the tab shows."""
-        tab = self._tab
-        found = [pictures.of_canvas(tab.slices.panes[name]) for name in ("XY", "YZ", "XZ")
-                 if tab.slices.wide in ("", name)]  # fmt: skip
-        rendered = tab.volume3d.picture() if tab.slices.wide in ("", "3D") else None
-        if rendered is not None:
-            found.append(pictures.of_pixels(rendered))
-        return pictures.in_grid(found, 2)
+        return slices_picture(self._tab.slices, self._tab.volume3d)
 
     def ask_picture(self) -> None:
         """Ask where, and write what is shown."""
-        chosen, _ = QFileDialog.getSaveFileName(
-            self._tab, "Save picture", str(self.place(".png")), "PNG (*.png);;TIFF (*.tif)"
-        )
-        if chosen:
-            path = Path(chosen)
-            self.write_picture(path if path.suffix.lower() in (".png", ".tif", ".tiff") else Path(f"{path}.png"))
-
-    def write_picture(self, path: Path) -> None:
-        """Write what is shown; it is packed on another thread."""
-        write = figure_export.raster_writer(self.picture(), path, pictures.DPI)
-        failed = partial(self._tab.context.notify.error, "The picture could not be written")
-        self._background.run(write, while_alive(self._tab, self.remember), while_alive(self._tab, failed))
-
-    def scenarios(self) -> list[Scenario]:
-        """What can be filmed."""
-        found = [self._sweep(plane.cut, plane.name) for plane in PLANES]
-        view = self._tab.volume3d
-        if view.drawn is not None:
-            found.append(Scenario("Turn in 3D", _TURN_FRAMES, self._turned, view.reset_camera))
-        return found
+        self.filming.ask_picture(self.picture)
 
     def ask_movie(self) -> None:
         """Ask what and where, then film."""
-        tab = self._tab
-        dialog = MovieDialog(tab, self.scenarios())
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.movie = dialog
-
-        def ask_place() -> None:
-            ending = ".gif" if dialog.form.currentData() == "gif" else ".png"
-            chosen, _ = QFileDialog.getSaveFileName(tab, "Save movie", str(self.place(ending)), f"Movie (*{ending})")
-            if chosen:
-                path = Path(chosen)
-                dialog.start(path if path.suffix.lower() == ending else path.with_name(path.name + ending))
-
-        dialog.buttons.button(QDialogButtonBox.StandardButton.Save).clicked.connect(lambda _checked: ask_place())
-        dialog.written.connect(self.remember)
-        dialog.failed.connect(partial(tab.context.notify.error, "The movie could not be written"))
-        dialog.open()
+        self.filming.ask_movie(volume_scenarios(self._tab.model, self._tab.slices, self._tab.volume3d))
 
     def place(self, ending: str) -> Path:
         """Where a file goes unless the user says otherwise."""
@@ -185,27 +146,16 @@ class Files:
         self._tab.context.settings.set(SAVE_FOLDER, str(path.parent))
         self._tab.context.notify.info(f"Written: {path.name}")
 
-    def _sweep(self, axis: int, name: str) -> Scenario:
-        model, pane = self._tab.model, self._tab.slices.panes[name]
-        volume, before = model.volume(), model.place
 
-        def draw(number: int) -> QImage:
-            place = [float(p) for p in before]
-            place[axis] = number
-            model.show_place((place[0], place[1], place[2]))
-            return pictures.of_canvas(pane)
-
-        frames = 0 if volume is None else volume.shape[axis]
-        return Scenario(f"{name} slices along {AXES[axis]}", frames, draw, partial(model.show_place, before))
-
-    def _turned(self, number: int) -> QImage:
-        view = self._tab.volume3d
-        if view.scene is not None:
-            view.scene.set_view(30.0 + 360.0 * number / _TURN_FRAMES, 20.0)
-        rendered = view.picture()
-        if rendered is None:
-            raise UserError("The volume is not drawn in 3D.")
-        return pictures.of_pixels(rendered)
+def asked_label_path(parent: QWidget, title: str, place: Path) -> Path | None:
+    """Where the user wants labels to go, with the extension of a format that they can have; None for nowhere."""
+    filters = {f"{_TITLES[end]} (*{end})": end for end in _TITLES if end in VOLUME_EXTENSIONS}
+    chosen, kind = QFileDialog.getSaveFileName(parent, title, str(place), ";;".join(filters))
+    if not chosen:
+        return None
+    path, end = Path(chosen), filters.get(kind, ".tif")
+    known = any(path.name.lower().endswith(known) for known in VOLUME_EXTENSIONS)
+    return path if known else path.with_name(path.name + end)
 
 
 def _in_name(name: str) -> str:

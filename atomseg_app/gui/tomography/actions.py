@@ -240,7 +240,7 @@ def _output(tab: TomographyTab) -> list[Action]:
                "Write the slices or the view as they are shown, with scale bar: PNG or TIFF.", "File/Export", "",
                "mdi6.image-outline", lambda: no_entry(tab), section="tomography"),
         Action("tomography.movie", "Save movie…", tab.save_movie,
-               "Write the views or the slices one after the other as GIF, or as PNG files.", "File/Export", "",
+               "Write views, slices, or a turn in 3D one after the other as MP4, GIF, or PNG files.", "File/Export", "",
                "mdi6.movie-open-outline", lambda: no_entry(tab), section="tomography"),
         Action("tomography.copy_python", "Copy as Python", tab.copy_python,
                "Copy a script that repeats what was done, without a window.", _MENU, "", "mdi6.language-python",

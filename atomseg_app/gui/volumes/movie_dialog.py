@@ -1,13 +1,16 @@
-"""Movies: the views of a series, a sweep through the slices, or a turn of the volume in 3D; as GIF or as PNG files."""
+"""Movies: the views of a series, a sweep through the slices, or a turn of the volume in 3D.
+
+Frames are drawn in the window's thread, a few ahead of the thread that writes them, so that memory stays small.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Event
 
-import numpy as np
-import numpy.typing as npt
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
@@ -22,14 +25,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from atomseg_app.errors import FileError, UserError
+from atomseg_app.errors import UserError
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.figure_export import pixels
-from atomseg_app.io.atomic_write import atomic_path
+from atomseg_app.io.movies import MOVIE_FORMATS, Frame, write_movie
 
-Frame = npt.NDArray[np.uint8]
-FORMATS = {"gif": "Animated GIF", "png": "PNG files, one a frame"}
+_AHEAD = 6
+"""Frames that are drawn before the one that is being written."""
+_LOOK_MS = 20
+
+
+class GivenUp(UserError):  # noqa: N818 - not an error: the user asked for it
+    """The movie that is being written is not wanted any more."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,9 @@ class MovieDialog(QDialog):
         self.setWindowTitle("Save movie")
         self.scenarios = list(scenarios)
         self.path: Path | None = None
-        self._frames: list[Frame] = []
+        self._frames: Queue[Frame | None] = Queue(_AHEAD)
+        self._drawn = 0
+        self._given_up = Event()
         self._running: Scenario | None = None
         self._background = Background()
         self.what = QComboBox()
@@ -67,12 +77,14 @@ class MovieDialog(QDialog):
             self.what.addItem(f"{scenario.title} ({scenario.frames} frames)")
         self.form = QComboBox()
         self.form.setAccessibleName("Kind of file")
-        self.form.setToolTip("A GIF plays anywhere; PNG files keep every grey level and go into any video program.")
-        for key, title in FORMATS.items():
-            self.form.addItem(title, key)
+        self.form.setToolTip(
+            "MP4 for talks and the web; a GIF plays anywhere; PNG files keep every grey level for any video program."
+        )
+        for ending, title in MOVIE_FORMATS.items():
+            self.form.addItem(title, ending)
         self.rate = QSpinBox()
         self.rate.setAccessibleName("Frames per second")
-        self.rate.setToolTip("How fast a GIF plays.")
+        self.rate.setToolTip("How fast the movie plays; PNG files have no speed.")
         self.rate.setRange(1, 50)
         self.rate.setValue(12)
         self.bar = QProgressBar()
@@ -93,18 +105,29 @@ class MovieDialog(QDialog):
         self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._next)
 
+    @property
+    def ending(self) -> str:
+        """Extension of the kind of file that is chosen."""
+        return str(self.form.currentData())
+
     def start(self, path: Path) -> None:
-        """Film into a file."""
-        self.path, self._frames = path, []
+        """Film into a file; its extension is the one of the kind that is chosen."""
+        self.path, self._drawn = path, 0
         self._running = self.scenarios[self.what.currentIndex()]
         self.bar.setRange(0, self._running.frames)
         self.bar.show()
         for widget in (self.what, self.form, self.rate, self.buttons.button(QDialogButtonBox.StandardButton.Save)):
             widget.setEnabled(False)
+        rate = self.rate.value()
+        self._background.run(
+            lambda: write_movie(path, self._taken(), rate),
+            while_alive(self, self._done), while_alive(self, self._on_failed),
+        )  # fmt: skip
         self._timer.start()
 
     def reject(self) -> None:
         """Give it up: what was filmed is forgotten, nothing is written."""
+        self._given_up.set()
         self._stop()
         super().reject()
 
@@ -114,63 +137,48 @@ class MovieDialog(QDialog):
             self._running.restore()
             self._running = None
 
+    def _taken(self) -> Iterator[Frame]:
+        """Frames as they are drawn; called on the thread that writes. Raises GivenUp when the movie is given up."""
+        while True:
+            if self._given_up.is_set():
+                raise GivenUp
+            try:
+                frame = self._frames.get(timeout=_LOOK_MS / 1000)
+            except Empty:
+                continue
+            if frame is None:
+                return
+            yield frame
+
     def _next(self) -> None:
-        if self._running is None or self.path is None:
+        """Draw one more frame, if there is room for it."""
+        if self._running is None:
             return
-        number = len(self._frames)
-        if number < self._running.frames:
-            self._frames.append(pixels(self._running.draw(number)))
-            self.bar.setValue(number + 1)
-            self.state.setText(f"Frame {number + 1} of {self._running.frames}")
+        if self._frames.full():
+            self._timer.setInterval(_LOOK_MS)
             return
+        self._timer.setInterval(0)
+        if self._drawn < self._running.frames:
+            try:
+                self._frames.put_nowait(pixels(self._running.draw(self._drawn)))
+            except UserError as problem:
+                self._given_up.set()
+                self._on_failed(problem)
+                return
+            self._drawn += 1
+            self.bar.setValue(self._drawn)
+            self.state.setText(f"Frame {self._drawn} of {self._running.frames}")
+            return
+        self._frames.put_nowait(None)
         self._stop()
         self.state.setText("Writing…")
-        frames, path, form, rate = self._frames, self.path, self.form.currentData(), self.rate.value()
-
-        def write() -> Path:
-            return write_gif(frames, path, rate) if form == "gif" else write_pngs(frames, path)
-
-        self._background.run(write, while_alive(self, self._done), while_alive(self, self._on_failed))
 
     def _done(self, path: Path) -> None:
         self.written.emit(path)
         self.accept()
 
     def _on_failed(self, problem: Exception) -> None:
-        self.failed.emit(problem)
+        self._stop()
+        if not isinstance(problem, GivenUp):
+            self.failed.emit(problem)
         super().reject()
-
-
-def same_size(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames (y, x, 3) cut to the size that all of them have."""
-    height, width = min(frame.shape[0] for frame in frames), min(frame.shape[1] for frame in frames)
-    return [frame[:height, :width] for frame in frames]
-
-
-def write_gif(frames: Sequence[Frame], path: Path, per_second: int) -> Path:
-    """Write an endless GIF, whole or not at all. Raises FileError."""
-    from PIL import Image
-
-    if not frames:
-        raise UserError("A movie needs frames.")
-    pictures = [Image.fromarray(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in same_size(frames)]
-    try:
-        with atomic_path(path) as temporary:
-            pictures[0].save(
-                temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / per_second),
-                loop=0,
-            )  # fmt: skip
-    except OSError as problem:
-        raise FileError(f"{path} could not be written: {problem.strerror or problem}.") from None
-    return path
-
-
-def write_pngs(frames: Sequence[Frame], path: Path) -> Path:
-    """Write NAME_0001.png and so on beside each other, each whole or not at all; the first one's path."""
-    from PIL import Image
-
-    paths = [path.with_name(f"{path.stem}_{number:04d}.png") for number in range(1, len(frames) + 1)]
-    for frame, place in zip(frames, paths, strict=True):
-        with atomic_path(place) as temporary:
-            Image.fromarray(frame).save(temporary, format="PNG")
-    return paths[0]

@@ -171,6 +171,10 @@ class Scene:
         self._camera.azimuth, self._camera.elevation = azimuth_deg + _ALONG_Z, elevation_deg
         self.canvas.update()
 
+    def view(self) -> tuple[float, float]:
+        """Azimuth and elevation in degrees, as :meth:`set_view` takes them."""
+        return self._camera.azimuth - _ALONG_Z, self._camera.elevation
+
     def picture(self) -> npt.NDArray[np.uint8]:
         """What is shown (y, x, rgba)."""
         rendered: npt.NDArray[np.uint8] = self.canvas.render()

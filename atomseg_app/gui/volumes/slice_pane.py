@@ -160,6 +160,12 @@ class SlicePane(Canvas):
         self.setAccessibleName(f"{plane.name} slice")
         self.show_volume(self.volume)
 
+    def read_now(self) -> None:
+        """Have the slice that is shown there, also of a large volume (a movie waits for each of its frames)."""
+        if self.volume is not None and self.volume.values.nbytes > AT_ONCE_BYTES:
+            self._wanted = None
+            self.layer.set_values(self.slice_of(self.volume, self.index))
+
     def _want(self, index: int) -> None:
         self._wanted = index
         if not self._reading:

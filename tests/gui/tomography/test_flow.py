@@ -192,17 +192,17 @@ def test_pictures_and_movies_show_what_is_shown(sliced, tmp_path, qtbot):
 
     tab = sliced
     tab.widen("XY")
-    tab.showing.write_picture(tmp_path / "slice.png")
+    tab.showing.filming.write_picture(tab.showing.picture(), tmp_path / "slice.png")
     qtbot.waitUntil((tmp_path / "slice.png").is_file)
     with Image.open(tmp_path / "slice.png") as picture:
         assert min(picture.size) > 200
         assert np.asarray(picture.convert("L")).std() > 20
-    for form, name, first in (("gif", "sweep.gif", "sweep.gif"), ("png", "sweep.png", "sweep_0001.png")):
-        tab.showing.ask_movie()
-        dialog = tab.showing.movie
-        dialog.form.setCurrentIndex(dialog.form.findData(form))
+    for ending, first in ((".gif", "sweep.gif"), (".png", "sweep_0001.png"), (".mp4", "sweep.mp4")):
+        tab.context.actions.trigger("tomography.movie")
+        dialog = tab.showing.filming.movie
+        dialog.form.setCurrentIndex(dialog.form.findData(ending))
         with qtbot.waitSignal(dialog.written, timeout=JOB_MS) as written:
-            dialog.start(tmp_path / name)
+            dialog.start(tmp_path / f"sweep{ending}")
         assert written.args[0] == tmp_path / first
     with Image.open(tmp_path / "sweep.gif") as movie:
         assert movie.n_frames == 12, "one for each slice along z"
@@ -212,11 +212,10 @@ def test_pictures_and_movies_show_what_is_shown(sliced, tmp_path, qtbot):
 
 def test_a_movie_given_up_writes_nothing(filled, tmp_path, qtbot):
     filled.showing.ask_movie()
-    dialog = filled.showing.movie
+    dialog = filled.showing.filming.movie
     view = filled.model.view
     dialog.start(tmp_path / "views.gif")
     qtbot.waitUntil(lambda: dialog.bar.value() >= 2)
     dialog.reject()
-    qtbot.wait(50)
-    assert not list(tmp_path.iterdir())
+    qtbot.waitUntil(lambda: not list(tmp_path.iterdir()))
     assert filled.model.view == view
