@@ -68,11 +68,14 @@ def label_surfaces(task: Task, report: Report) -> TaskResult:
     """Surfaces of the classes ``values`` of labels: vertices (x, y, z in voxels) and faces in turn, as images.
 
     With ``step`` > 1 they are of the shares of the class in blocks of that many voxels a side: coarser, and lighter.
+    With a reference as second input they are of the errors of the class ``errors_of``, by their codes.
     """
     from atomseg_app.surface import surface
 
-    (labels,) = task.inputs
+    labels = task.inputs[0]
     assert isinstance(labels, Labels)
+    if len(task.inputs) > 1:
+        labels = _error_map(task, int(task.arguments["errors_of"]), report)
     values, step = [int(value) for value in task.arguments["values"]], int(task.arguments.get("step", 1))
     items: list[Image] = []
     for number, value in enumerate(values):
@@ -114,6 +117,41 @@ def _enclosed(vertices: Array, faces: Array) -> float:
     """Volume within a closed mesh, by the divergence theorem."""
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
     return float(np.einsum("ni,ni->", a, np.cross(b, c))) / 6
+
+
+def _error_map(task: Task, value: int, report: Report) -> Labels:
+    """Errors of a class of the first input against the second."""
+    from atomseg_app.segmentation.error_map import error_map
+
+    labels, reference = task.inputs
+    assert isinstance(labels, Labels)
+    assert isinstance(reference, Labels)
+    return error_map(labels, reference, value, report)
+
+
+def save_errors(task: Task, report: Report) -> TaskResult:
+    """Write the errors of the class ``value`` of labels against a reference to ``path``, as any labels are written."""
+    found = _error_map(task, int(task.arguments["value"]), report.part(0, 0.5))
+    write_labels(task.arguments["path"], found, report.part(0.5, 1))
+    return TaskResult(str(task.arguments["path"]))
+
+
+def compare_with(task: Task, report: Report) -> TaskResult:
+    """Scores of labels against a reference: ``header`` and ``rows`` as ``atomseg compare-labels`` writes them, and the
+    confusion ``matrix`` (true class, found class, the last column: none of them) with the names of ``classes``.
+    """
+    from atomseg_app.segmentation.measurement_files import comparison_rows
+    from atomseg_app.segmentation.metrics import compare
+
+    labels, reference = task.inputs
+    assert isinstance(labels, Labels)
+    assert isinstance(reference, Labels)
+    found = compare(labels, reference, report)
+    header, rows = comparison_rows(found)
+    return TaskResult({
+        "header": list(header), "rows": rows, "matrix": found.matrix.tolist(), "unit": found.unit,
+        "classes": [each.name for each in found.scores],
+    })  # fmt: skip
 
 
 def find_errors(task: Task, report: Report) -> TaskResult:

@@ -35,6 +35,8 @@ BUILT_IN: Mapping[str, str] = {
     "save-meshes": "atomseg_app.jobs.segmentation_functions:save_meshes",
     "measure-labels": "atomseg_app.jobs.segmentation_functions:measure_labels",
     "find-errors": "atomseg_app.jobs.segmentation_functions:find_errors",
+    "save-errors": "atomseg_app.jobs.segmentation_functions:save_errors",
+    "compare-labels": "atomseg_app.jobs.segmentation_functions:compare_with",
     "open-labels": "atomseg_app.jobs.segmentation_functions:open_labels",
     "save-labels": "atomseg_app.jobs.segmentation_functions:save_labels",
     "train-segmentation": "atomseg_app.jobs.segmentation_functions:train",
@@ -64,6 +66,8 @@ _TITLES = {
     "save-meshes": "Save meshes",
     "measure-labels": "Measure particles",
     "find-errors": "Find errors",
+    "save-errors": "Save an error map",
+    "compare-labels": "Compare labels",
     "open-labels": "Open labels",
     "save-labels": "Save labels",
     "train-segmentation": "Train a network",
@@ -101,7 +105,7 @@ class Task:
     @property
     def targets(self) -> tuple[str, ...]:
         """Files that it writes."""
-        if self.name in ("export", "save-volume", "save-labels"):
+        if self.name in ("export", "save-volume", "save-labels", "save-errors"):
             return (self.arguments["path"],)
         if self.name == "save-meshes":
             return tuple(self.arguments["paths"])

@@ -17,8 +17,8 @@ SIZES: dict[int, dict[str, tuple[int, ...]]] = {
 """Channels of the levels by dimensions and the name of a network's size; those of a name cost alike a voxel."""
 TITLES = {
     "unet": "U-Net",
-    "attention": "U-Net with attention gates",
-    "attention-res": "Residual U-Net with attention gates",
+    "attention": "Attention U-Net",
+    "attention-res": "Attention Res-U-Net",
 }
 
 

@@ -90,6 +90,10 @@ class TrainPage(QWidget):
         else:
             self.run.discard(name)
 
+    def why_not_start(self) -> str:
+        """Why no training can be started, beside one that runs."""
+        return ""
+
     def chosen(self) -> str:
         """Name of the interrupted run that is chosen; empty for a new network."""
         return str(self.runs.currentData() or "")
@@ -114,8 +118,9 @@ class TrainPage(QWidget):
         busy = "A network is being trained."
         nothing = "No training is running."
         self.start_button.setText("Continue" if resumed and not running else self.begin)
-        _enable(self.start_button, busy if running else "", "Continue the interrupted training." if resumed
-                else "Train with these settings; you can go on working meanwhile.")  # fmt: skip
+        again = "Continue the interrupted training."
+        fresh = "Train with these settings; you can go on working meanwhile."
+        _enable(self.start_button, busy if running else self.why_not_start(), again if resumed else fresh)
         _enable(self.stop_button, "" if running or resumed else nothing,
                 "Stop and keep the best network so far as your model.")  # fmt: skip
         _enable(self.pause_button, "" if running else nothing, "Stop; the training can be continued later.")

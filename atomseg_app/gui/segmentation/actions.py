@@ -158,6 +158,10 @@ def _view(tab: SegmentationTab) -> list[Action]:
         Action(f"{WORKSPACE}.previous_error", "Previous error", lambda: tab.steps.errors.step(-1),
                "Put the cross-hair on the error before.", MENU, "Shift+N", "mdi6.arrow-left-circle-outline",
                lambda: no_result(tab) or tab.why_no_error(), section="layers"),
+        Action(f"{WORKSPACE}.report", "Report…", tab.judging.report,
+               "Dice, IoU, precision, recall, HD95 and volume of each class against the reference, and the confusion "
+               "matrix: to read, copy, or save as CSV.", MENU, "Shift+R", "mdi6.table-check",
+               lambda: no_volume(tab) or tab.judging.why_not(), section="layers"),
         switch("show_all", "Slices and 3D", "", "Show the three slices and the volume in 3D.", "mdi6.view-grid-outline",
                "Shift+1"),
         switch("show_xy", "XY slice", "XY", "Give the slice across z all the room.", "mdi6.alpha-z-box-outline",
@@ -184,6 +188,14 @@ def _output(tab: SegmentationTab) -> list[Action]:
                "Write the result, or what you painted, with names of classes: TIFF, MRC, NRRD, HDF5, OME-Zarr, VTI.",
                "File/Export", "", "mdi6.content-save-outline",
                lambda: "" if not no_result(tab) else no_labels(tab), section="segmentation"),
+        Action(f"{WORKSPACE}.save_errors", "Save error map…", tab.judging.ask_save_errors,
+               "Write where the result is right, too much or missed, for the chosen class, as labels: TIFF, MRC and "
+               "others.", "File/Export", "", "mdi6.alert-decagram-outline",
+               lambda: no_volume(tab) or tab.judging.why_not(), section="segmentation"),
+        Action(f"{WORKSPACE}.save_probability", "Save probabilities…", tab.files.ask_save_probability,
+               "Write the probability of the class that is shown as a volume.", "File/Export", "",
+               "mdi6.gradient-horizontal", lambda: no_result(tab) or tab.why_not_shown("probability"),
+               section="segmentation"),
         Action(f"{WORKSPACE}.save_meshes", "Save meshes…", tab.files.ask_save_meshes,
                "Write the surface of each class in nm: STL, PLY or OBJ, one file a class.", "File/Export", "",
                "mdi6.triangle-outline", lambda: "" if not no_result(tab) else no_labels(tab), section="segmentation"),
@@ -196,6 +208,6 @@ def _output(tab: SegmentationTab) -> list[Action]:
                "Write the slices and the 3D view as they are shown: PNG or TIFF.", "File/Export", "",
                "mdi6.image-outline", lambda: no_volume(tab), section="segmentation"),
         Action(f"{WORKSPACE}.movie", "Save movie of the volume…", tab.files.ask_movie,
-               "Write a sweep through the slices, or a turn in 3D, as GIF or PNG files.", "File/Export", "",
+               "Write a sweep through the slices, or a turn in 3D, as MP4, GIF or PNG files.", "File/Export", "",
                "mdi6.movie-open-outline", lambda: no_volume(tab), section="segmentation"),
     ]  # fmt: skip

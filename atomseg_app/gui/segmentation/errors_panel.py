@@ -53,8 +53,8 @@ class ErrorsPanel(QWidget):
         form.addRow("Compare with", self.reference)
         buttons = QGridLayout()
         buttons.setSpacing(6)
-        for column, name in enumerate(("previous_error", "next_error")):
-            buttons.addWidget(ActionButton(actions.qaction(f"segmentation.{name}")), 0, column)
+        for index, name in enumerate(("previous_error", "next_error", "report", "save_errors")):
+            buttons.addWidget(ActionButton(actions.qaction(f"segmentation.{name}")), index // 2, index % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -87,6 +87,13 @@ class ErrorsPanel(QWidget):
                 self.reference.addItem(each.name, index)
         self.reference.setCurrentIndex(max(0, self.reference.findData(shown.reference)))
         blocker.unblock()
+        judged = self._model.result() is not None
+        self.reference.setEnabled(judged)
+        self.reference.setToolTip(
+            "What the result is compared with; where nothing is labelled in it nothing counts."
+            if judged
+            else "Segment the volume, or show a result, first."
+        )
         self.switch.follow()
         for widget in (self.legend, self.told, self.profile):
             widget.setVisible(shown.errors)

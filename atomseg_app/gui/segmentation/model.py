@@ -70,7 +70,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shown:
-    """What of an entry is drawn over its volume. ``result`` and ``reference`` count from 0, -1 is none."""
+    """What of an entry is drawn over its volume. ``result`` and ``reference`` count from 0, ``probability`` is the
+    value of a class; -1 is none.
+    """
 
     painted: bool = True
     result: int = -1
@@ -78,6 +80,7 @@ class Shown:
     uncertainty: bool = False
     errors: bool = False
     reference: int = -1
+    probability: int = -1
 
 
 class SegModel(VolumeModel[Entry]):
@@ -115,6 +118,12 @@ class SegModel(VolumeModel[Entry]):
         if entry is None:
             return None
         return entry.results[index].labels if 0 <= index < len(entry.results) else entry.annotation()
+
+    def reference_name(self) -> str:
+        """Name of what the result is compared with."""
+        entry, index = self.entry, self.shown.reference
+        known = entry is not None and 0 <= index < len(entry.results)
+        return entry.results[index].name if entry is not None and known else "painted labels"
 
     def choose(self, value: int) -> None:
         """Paint with another class."""

@@ -20,10 +20,11 @@ from atomseg_app.gui.view_geometry import ViewGeometry
 from atomseg_app.gui.volumes.slice_pane import SlicePane
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.label_classes import IGNORE
-from atomseg_app.segmentation.error_codes import MISSED, RIGHT, TOO_MUCH, error_codes
+from atomseg_app.segmentation.error_codes import error_codes
+from atomseg_app.segmentation.error_map import ERROR_CLASSES
 
-ERROR_COLOURS = {RIGHT: "#9a9a9a", TOO_MUCH: "#e69f00", MISSED: "#0072b2"}
-ERROR_TITLES = {RIGHT: "Right (TP)", TOO_MUCH: "Too much (FP)", MISSED: "Missed (FN)"}
+ERROR_COLOURS = {each.value: each.colour for each in ERROR_CLASSES if each.value}
+ERROR_TITLES = {each.value: each.name[0].upper() + each.name[1:] for each in ERROR_CLASSES if each.value}
 UNSURE = "#f0e442"
 _SAMPLES = 1 << 18
 _MARK = colour_table({1: "#ffffff"}, 0.55)
@@ -34,6 +35,7 @@ class _Layers:
     """The layers of one pane, from below, and which slice they show."""
 
     result: LabelLayer = field(default_factory=LabelLayer)
+    probable: LabelLayer = field(default_factory=LabelLayer)
     unsure: LabelLayer = field(default_factory=LabelLayer)
     preview: LabelLayer = field(default_factory=LabelLayer)
     painted: LabelLayer = field(default_factory=LabelLayer)
@@ -41,7 +43,7 @@ class _Layers:
 
     def paint(self, painter: QPainter, geometry: ViewGeometry, device_scale: float) -> None:
         """Draw them."""
-        for layer in (self.result, self.unsure, self.preview, self.painted, self.marked):
+        for layer in (self.result, self.probable, self.unsure, self.preview, self.painted, self.marked):
             layer.paint(painter, geometry, device_scale)
 
 
@@ -85,7 +87,8 @@ class Overlays(QObject):
         for layers in self._layers.values():
             layers.painted.set_table(painted)
             layers.preview.set_table(painted)
-            layers.result.set_table(result)
+            layers.result.set_table(CLEAR if self._probability() is not None else result)
+            layers.probable.set_table(self._probability_table())
             layers.unsure.set_table(unsure)
             layers.marked.set_table(_MARK)
         self._on_place()
@@ -109,6 +112,16 @@ class Overlays(QObject):
         unsure = ramp_table(UNSURE, 0.9) if shown.uncertainty and found is not None else CLEAR
         return colour_table(colours, shown.opacity) if shown.painted else CLEAR, result, unsure
 
+    def _probability(self) -> Volume | None:
+        """The probability that is drawn in place of the result."""
+        result, shown = self._model.result(), self._model.shown
+        return None if result is None or shown.errors else result.probabilities.get(shown.probability)
+
+    def _probability_table(self) -> Table:
+        entry, shown = self._model.entry, self._model.shown
+        found = None if entry is None else entry.class_named(shown.probability)
+        return CLEAR if found is None or self._probability() is None else ramp_table(found.colour, shown.opacity)
+
     def _on_chosen(self) -> None:
         if self._model.shown.errors:
             self._on_place()
@@ -123,7 +136,7 @@ class Overlays(QObject):
         model, entry, result, plane = self._model, self._model.entry, self._model.result(), pane.plane
         volume = model.volume()
         if entry is None or volume is None or not 0 <= pane.index < volume.shape[plane.cut]:
-            for layer in (layers.result, layers.unsure, layers.preview, layers.painted, layers.marked):
+            for layer in (layers.result, layers.probable, layers.unsure, layers.preview, layers.painted, layers.marked):
                 layer.set_slice(None)
             return
         index = pane.index
@@ -133,6 +146,8 @@ class Overlays(QObject):
         layers.marked.set_slice(of_mark)
         shown = self._preview is not None and self._preview[:2] == (plane.name, index)
         layers.preview.set_slice(self._preview[2] if self._preview is not None and shown else None)
+        probable = self._probability()
+        layers.probable.set_slice(None if probable is None else _as_bytes(plane.of(probable.values, index), (0.0, 1.0)))
         if result is None:
             layers.result.set_slice(None)
             layers.unsure.set_slice(None)
@@ -181,6 +196,9 @@ class Overlays(QObject):
         parts = ["not painted" if value == IGNORE else f"painted {entry.class_name(value)}"]
         if result is not None:
             parts.append(f"result {entry.class_name(int(result.labels.values[voxel]))}")
+            probable = self._probability()
+            if probable is not None:
+                parts.append(f"probability {float(probable.values[voxel]):.3f}")
             if result.uncertainty is not None and self._model.shown.uncertainty:
                 parts.append(f"unsure {float(result.uncertainty.values[voxel]):.2f}")
         return ", ".join(parts)

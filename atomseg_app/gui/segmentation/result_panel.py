@@ -22,6 +22,7 @@ from atomseg_app.gui.sections import ActionButton, muted
 from atomseg_app.gui.segmentation import edits
 from atomseg_app.gui.segmentation.classes_panel import share_text
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
+from atomseg_app.gui.segmentation.probability_bar import ProbabilityBar
 from atomseg_app.gui.undo import UndoStack
 from atomseg_app.label_classes import IGNORE
 
@@ -44,6 +45,10 @@ class ResultPanel(QWidget):
         self.opacity.setRange(5, 100)
         self.opacity.setAccessibleName("Opacity of the labels")
         self.opacity.setToolTip("How opaque labels are drawn over the grey levels.")
+        self.probability = QComboBox()
+        self.probability.setAccessibleName("Probability that is shown")
+        self.probability.setToolTip("Draw how probable a class is in place of the result.")
+        self.bar = ProbabilityBar()
         self.fractions = muted()
         self.fractions.setAccessibleName("Volume fractions of the result")
         self._boxes = {}
@@ -58,15 +63,20 @@ class ResultPanel(QWidget):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Opacity", self.opacity)
+        form.addRow("Probability of", self.probability)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         layout.addLayout(top)
         layout.addLayout(form)
+        layout.addWidget(self.bar)
         layout.addLayout(switches)
         layout.addWidget(self.fractions)
         layout.addWidget(ActionButton(actions.qaction("segmentation.use_result")))
         self.result.currentIndexChanged.connect(lambda _index: model.show(result=int(self.result.currentData())))
+        self.probability.currentIndexChanged.connect(
+            lambda _index: model.show(probability=int(self.probability.currentData()))
+        )
         self.opacity.valueChanged.connect(lambda value: model.show(opacity=value / 100))
         self.remove.clicked.connect(lambda _checked: self.remove_result())
         for signal in (model.current_changed, model.layers_changed):
@@ -100,11 +110,42 @@ class ResultPanel(QWidget):
         self.opacity.setValue(round(100 * shown.opacity))
         for blocker in blockers:
             blocker.unblock()
+        self.result.setEnabled(bool(names))
+        self.result.setToolTip(
+            "Which segmentation of this volume is drawn over it." if names else "Segment the volume, or open labels."
+        )
+        self.opacity.setEnabled(entry is not None)
+        self._show_probability()
         self.remove.setEnabled(result is not None)
+        self.remove.setToolTip("Forget the result that is shown; can be undone." if result is not None else
+                               "No result is shown.")  # fmt: skip
         for box in self._boxes.values():
             box.follow()
         self.fractions.setText(self._fractions())
         self.fractions.setVisible(bool(self.fractions.text()))
+
+    def _show_probability(self) -> None:
+        """The classes whose probabilities the result has, and the colour bar of the one that is shown."""
+        entry, shown, result = self._model.entry, self._model.shown, self._model.result()
+        known = {} if result is None or entry is None else result.probabilities
+        blocker = QSignalBlocker(self.probability)
+        self.probability.clear()
+        self.probability.addItem("None", _NONE)
+        for value in known:
+            assert entry is not None
+            self.probability.addItem(entry.class_name(value), value)
+        self.probability.setCurrentIndex(max(0, self.probability.findData(shown.probability)))
+        blocker.unblock()
+        self.probability.setEnabled(bool(known))
+        self.probability.setToolTip(
+            "Draw how probable a class is in place of the result."
+            if known
+            else "Segment with Probabilities switched on; what is shown has none."
+        )
+        drawn = None if entry is None or shown.probability not in known else entry.class_named(shown.probability)
+        self.bar.setVisible(drawn is not None and not shown.errors)
+        if drawn is not None:
+            self.bar.show_class(drawn.name, drawn.colour, shown.opacity)
 
     def _fractions(self) -> str:
         """Share of each class in the result; counted once."""

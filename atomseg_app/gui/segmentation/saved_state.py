@@ -46,6 +46,9 @@ def of_model(model: SegModel) -> tuple[dict[str, Any], list[Data]]:
             items.append(_placed(result.labels, f"{number}/result/{index}"))
             if result.uncertainty is not None:
                 items.append(_placed(result.uncertainty, f"{number}/uncertainty/{index}"))
+            items += [
+                _placed(item, f"{number}/probability/{index}/{value}") for value, item in result.probabilities.items()
+            ]
     current = ids.index(model.current_id) if model.current_id in ids else -1
     return {"entries": states, "current": current, "chosen": model.chosen}, items
 
@@ -79,7 +82,13 @@ def _entry(volume: Volume, number: int, saved: Mapping[str, Any], by_place: Mapp
         labels = by_place.get(f"{number}/result/{index}")
         unsure = by_place.get(f"{number}/uncertainty/{index}")
         if isinstance(labels, Labels) and labels.shape == volume.shape:
-            results.append(Result(labels, str(name), unsure if isinstance(unsure, Volume) else None))
+            start = f"{number}/probability/{index}/"
+            probable = {
+                int(place.removeprefix(start)): item
+                for place, item in by_place.items()
+                if place.startswith(start) and isinstance(item, Volume)
+            }
+            results.append(Result(labels, str(name), unsure if isinstance(unsure, Volume) else None, probable))
     painted, store = by_place.get(f"{number}/painted"), None
     slices = [int(z) for z in saved.get("slices", [])]
     fits = isinstance(painted, Labels) and painted.shape == (len(slices), *volume.shape[1:])

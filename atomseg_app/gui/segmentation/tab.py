@@ -25,6 +25,7 @@ from atomseg_app.gui.segmentation.computing import Computing
 from atomseg_app.gui.segmentation.data_list import DataList
 from atomseg_app.gui.segmentation.empty_page import EmptyPage
 from atomseg_app.gui.segmentation.files import Files
+from atomseg_app.gui.segmentation.judging import Judging
 from atomseg_app.gui.segmentation.label_store import LabelStore
 from atomseg_app.gui.segmentation.model import FIRST_CLASSES, Entry, Result, SegModel
 from atomseg_app.gui.segmentation.overlay import Overlays
@@ -69,6 +70,7 @@ class SegmentationTab(Tab):
         self.painter = Painter(self.model, context.undo, context.notify.info)
         self.computing = Computing(context, self.model, self.painter)
         self.files = Files(self)
+        self.judging = Judging(self)
         self._background = Background()
         self.tool_name = "look"
         self.part = ""
@@ -231,7 +233,9 @@ class SegmentationTab(Tab):
             labels, *beside = result.items
             names = dict(zip(result.value or (), beside, strict=True))
             assert isinstance(labels, Labels)
-            made = Result(labels, str(getattr(parameters, "model", operation.title)), names.get("entropy"))
+            of_classes = {each.value: names.get(f"probability_{each.value}") for each in labels.classes}
+            kept = {value: item for value, item in of_classes.items() if isinstance(item, Volume)}
+            made = Result(labels, str(getattr(parameters, "model", operation.title)), names.get("entropy"), kept)
             self.add_result(entry_id, made, operation.title)
             for note in labels.history[-1].notes if labels.history else ():
                 self.context.notify.info(note)
@@ -247,6 +251,8 @@ class SegmentationTab(Tab):
         result = self.model.result()
         if layer == "uncertainty" and result is not None and result.uncertainty is None:
             return "Segment with Uncertainty switched on; this result has none."
+        if layer == "probability" and (result is None or self.model.shown.probability not in result.probabilities):
+            return "Segment with Probabilities switched on, and show that of a class."
         if layer == "errors" and self.model.reference() is None:
             return "Paint some labels, or open others of this volume, to compare with."
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 from PySide6.QtWidgets import QComboBox, QGridLayout, QVBoxLayout
 
 from atomseg_app.gui.alive import while_alive
@@ -15,6 +16,7 @@ from atomseg_app.gui.segmentation.dice_curves import DiceCurves
 from atomseg_app.gui.segmentation.model import SegModel
 from atomseg_app.gui.segmentation.model_menu import ModelMenu
 from atomseg_app.gui.segmentation.training_run import SegmentationRun
+from atomseg_app.label_classes import IGNORE
 from atomseg_app.networks.card import Model, list_models
 from atomseg_app.networks.training_log import Entry
 from atomseg_app.segmentation.settings import LASTING, TITLES
@@ -37,6 +39,9 @@ class TrainPanel(TrainPage):
         run = SegmentationRun(context, self._looking, context.jobs, model)
         super().__init__(context, run, minutes=5.0)
         self.run.setParent(self)
+        self._reason = self.why_not_start()
+        for signal in (model.current_changed, model.layers_changed, model.painted):
+            signal.connect(self._on_labels)
         self._name_choices()
         self._begin_from = ModelMenu(self.form.fields["start_from"], "Random weights")
         self.look_for_models()
@@ -45,7 +50,15 @@ class TrainPanel(TrainPage):
 
     def why_not(self) -> str:
         """Why no training can be started now."""
-        return "A network is being trained." if self.run.running else ""
+        return "A network is being trained." if self.run.running else self.why_not_start()
+
+    def why_not_start(self) -> str:
+        """Why the volume that is shown can teach nothing yet."""
+        entry = self._volumes.entry
+        if entry is None:
+            return "Open a volume first."
+        known = 0 if entry.store is None else int(np.count_nonzero(entry.store.counts[:IGNORE]))
+        return "" if known > 1 else "Paint at least two classes in some slices first: that is what it learns from."
 
     def look_for_models(self) -> None:
         """Offer the models that are there as a beginning."""
@@ -57,6 +70,13 @@ class TrainPanel(TrainPage):
             name = self.form.fields["name"]
             name.set_value(free_name(str(name.value()), [model.card.name for model in self._models]))
         super().start()
+
+    def _on_labels(self, _box: object = None) -> None:
+        """The button follows what is painted; nothing else does, and strokes come fast."""
+        reason = self.why_not_start()
+        if reason != self._reason:
+            self._reason = reason
+            self.refresh()
 
     def _take_models(self, models: list[Model]) -> None:
         self._models = models
@@ -70,6 +90,9 @@ class TrainPanel(TrainPage):
             field.box.setMinimumContentsLength(_SHORTEST)
             for index in range(field.box.count()):
                 field.box.setItemText(index, TITLES.get(field.box.itemData(index), field.box.itemText(index)))
+            field.box.view().setMinimumWidth(
+                field.box.fontMetrics().horizontalAdvance(max(TITLES.values(), key=len)) + 40
+            )
 
     def _show_log(self, entries: list[Entry]) -> None:
         entry = self._volumes.entry

@@ -144,6 +144,11 @@ class Volume3D(QStackedWidget):
             self.scene.show_volume(self.look.mode != "surface")
             self._show_parts()
 
+    def set_legend(self, rich_text: str) -> None:
+        """Say below the picture what its colours stand for; empty for nothing."""
+        self.legend.setText(rich_text)
+        self.legend.setVisible(bool(rich_text))
+
     @property
     def parts(self) -> Sequence[Part]:
         """The surfaces that are shown in place of the volume."""
@@ -319,12 +324,18 @@ class Volume3D(QStackedWidget):
         self.notice.setProperty("role", "small")
         self.notice.setAccessibleName("About the resolution in 3D")
         self.notice.hide()
+        self.legend = QLabel(textFormat=Qt.TextFormat.RichText, wordWrap=True)
+        self.legend.setObjectName("volumes.legend")
+        self.legend.setAccessibleName("What the colours in 3D stand for")
+        self.legend.setContentsMargins(8, 2, 8, 2)
+        self.legend.hide()
         self.size_line = Readout("Size of the box")
         self._canvas_page = QWidget()
         page = QVBoxLayout(self._canvas_page)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(1)
         page.addStretch(0)
+        page.addWidget(self.legend)
         page.addWidget(self.size_line)
         page.addWidget(self.notice)
         self.addWidget(self._canvas_page)

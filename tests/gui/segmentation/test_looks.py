@@ -7,9 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QHeaderView, QScrollBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QScrollBar,
+    QStyle,
+    QStyleOptionComboBox,
+    QWidget,
+)
 
 from atomseg_app.gui.settings import FONT_SCALE_PERCENT, THEME
 from tests.gui.segmentation.driving import paint_truth
@@ -103,3 +113,33 @@ def test_every_step_of_the_tour_points_at_something(shown):
     stops = shown.tour()
     assert 3 <= len(stops) <= 7
     assert all(stop.title and stop.text and isinstance(stop.widget, QWidget) for stop in stops)
+
+
+def test_nothing_that_needs_a_volume_or_labels_can_be_pressed_without(tab, volume, truth):
+    steps = tab.steps
+    parts = (steps.train.start_button, steps.result.result, steps.result.opacity, steps.result.remove,
+             steps.errors.reference, steps.surfaces.on)  # fmt: skip
+    assert not any(part.isEnabled() for part in parts)
+    assert steps.train.start_button.toolTip() == "Open a volume first."
+    tab.window().show_item(volume)
+    assert steps.result.opacity.isEnabled()
+    assert "at least two classes" in steps.train.start_button.toolTip()
+    assert not tab.context.actions.qaction("segmentation.train").isEnabled()
+    paint_truth(tab, np.where(truth == 2, 1, truth).astype(np.uint8), (9,))
+    assert steps.train.start_button.isEnabled()
+    assert steps.surfaces.on.isEnabled()
+
+
+def test_names_of_networks_are_read_whole(filled):
+    box = filled.steps.train.form.fields["architecture"].box
+    style = box.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, _option(box), QStyle.SubControl.SC_ComboBoxEditField, box
+    )
+    for index in range(box.count()):
+        assert box.fontMetrics().horizontalAdvance(box.itemText(index)) <= style.width(), box.itemText(index)
+
+
+def _option(box: QComboBox) -> QStyleOptionComboBox:
+    option = QStyleOptionComboBox()
+    box.initStyleOption(option)
+    return option
