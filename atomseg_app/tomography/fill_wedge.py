@@ -30,6 +30,7 @@ from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, 
 from atomseg_app.tomography.training_range import distance_of, range_notes
 from atomseg_app.tomography.watched_beam import WatchedBeam, watched
 from atomseg_app.tomography.wedge_methods import method_of
+from atomseg_app.tomography.wedge_spots import as_spots
 from atomseg_app.tomography.wedge_uncertainty import Ensemble
 from atomseg_app.tomography.wedge_views import BLOCK, Misfit, WedgeViews
 
@@ -56,6 +57,8 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     check_views(series, report)
     if settings.method == "self" and settings.uncertainty:
         raise UserError("Learning from the series alone gives no uncertainty; leave it out, or choose another method.")
+    if settings.spot_px is not None and settings.uncertainty:
+        raise UserError("A volume of spots comes without uncertainty; leave one of both out.")
     device = _device(settings, report)
     levels = background_levels(series, settings.background, report)
     if doubt := displaced(series):
@@ -63,6 +66,8 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     views = WedgeViews(series, geometry, levels, report)
     run = _Run(views, settings, device, report)
     run.fill()
+    if settings.spot_px is not None:
+        run.make_spots(settings.spot_px)
     gaps = gaps_of(geometry.tilt_deg)
     _tell(series, settings, run, report)
     facts = {key: series.metadata[key] for key in ("kV", "detector") if key in series.metadata}
@@ -188,6 +193,23 @@ class _Run:
             block = slice(start, start + BLOCK)
             self.misfit.add(views[block], beam.project(answer[block]))
         self._put(slice(0, len(views)), answer, None)
+
+    def make_spots(self, spot_px: float) -> None:
+        """Turn the answer into one of atoms' spots. Raises Cancelled."""
+        views, report = self._views.all(), self._report
+        beam = WatchedBeam(
+            torch.from_numpy(self._views.tilt_deg), self._views.width, self._device,
+            torch.from_numpy(self._views.shift_px), report,
+        )  # fmt: skip
+        start = torch.from_numpy(np.ascontiguousarray(self.volume.transpose(1, 0, 2)))
+        with torch.no_grad():
+            answer = as_spots(views.to(self._device), beam, start.to(self._device), spot_px, report)
+        self.misfit = Misfit(np.zeros_like(self.misfit.left), np.zeros_like(self.misfit.total))
+        for first in range(0, len(views), BLOCK):
+            block = slice(first, first + BLOCK)
+            self.misfit.add(views[block].to(self._device), beam.project(answer[block]))
+        self._put(slice(0, len(views)), answer, None)
+        report.note(f"The volume is made of spots with a standard deviation of {spot_px:g} px, as atoms have.")
 
     def _block_size(self) -> int:
         """Slices that memory holds at once, at most the usual number."""

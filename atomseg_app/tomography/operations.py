@@ -101,6 +101,12 @@ class FillWedge(Parameters):
         False, "Also compute how far each voxel can be trusted, which takes six times as long."
     )
     minutes: float = parameter(10.0, "How long self learns.", unit="min", gt=0, le=10_000)
+    spot_px: float | None = parameter(
+        None,
+        "Where single atoms are seen: standard deviation of an atom's spot, better too small than too large. The "
+        "volume is then made of such spots, which places atoms better; leave it out for all other samples.",
+        unit="px", ge=0.5, le=10, advanced=True,
+    )  # fmt: skip
     background: Background = parameter(
         "auto",
         "Level beside the sample: auto takes it off where the views show one; networks know of none.",
