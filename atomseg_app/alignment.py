@@ -17,7 +17,8 @@ class Alignment:
 
     A point of the sample that ideal geometry puts at (t, y) from the detector's centre (N - 1) / 2, t across the tilt
     axis, is seen in view i at R(axis_rotation_deg + rotation_deg[i]) (t, y) + (axis_offset_px, 0) + (shift_x_px[i],
-    shift_y_px[i]), where R turns x towards y. Lengths in pixels of the series, one entry a view.
+    shift_y_px[i]), where R turns x towards y. Lengths in pixels of the series, one entry a view; where pixels are not
+    square, R turns lengths, not numbers of pixels.
     """
 
     shift_x_px: tuple[float, ...]

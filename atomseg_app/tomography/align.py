@@ -26,6 +26,7 @@ from atomseg_app.tomography.align_operations import (
     AlignNeighbours,
 )
 from atomseg_app.tomography.align_views import align_views
+from atomseg_app.tomography.geometry import pixel_aspect_of
 from atomseg_app.tomography.matching import Course, match
 from atomseg_app.tomography.residual import r_factor
 from atomseg_app.tomography.warm_up import warm_up
@@ -47,13 +48,13 @@ class _Chain:
         self._series, self._may_undo = series, may_undo
         values = series.values if series.tilt_axis == "y" else series.values.transpose(0, 2, 1)
         angles = np.asarray(series.tilt_deg if series.euler_deg is None else series.euler_deg)
-        self._views = align_views(values, angles, series.excluded, report)
+        self._views = align_views(values, angles, series.excluded, report, pixel_aspect_of(series))
         given = None if start_over else series.alignment
         self._alignment = given or Alignment.none(len(series.values))
         self._earlier = list(series.metadata.get(STEPS_KEY, ())) if given else []
         self._entries: list[dict[str, Any]] = []
         self._r = r_factor(self._views, self._alignment, report)
-        self.height_px = self._views.values.shape[1] * self._views.factor
+        self.height_px = self._views.values.shape[1] * self._views.factor / self._views.aspect
 
     def neighbours(self, finest_px: int, reach_px: float | None, report: Report) -> None:
         """Phase correlation of neighbours."""

@@ -199,8 +199,9 @@ def axis_from_slices(
     if slices is None:
         chosen = _telling_slices(level, binned)
     else:
-        middle = (height * level.factor - 1) / 2 + level.offset_xy[1]
-        chosen = [(row - middle) / level.factor for row in slices]
+        along = level.factor / level.aspect
+        middle = (height * along - 1) / 2 + level.offset_xy[1]
+        chosen = [(row - middle) / along for row in slices]
     reach = width / 10 if reach_px is None else max(1.0, reach_px / level.factor)
     turns = rotation and len(set(chosen)) > 1
     # A slice read along a wrong axis mixes neighbours, so the rotation comes out too small at first.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from atomseg_app.alignment import Alignment
 from atomseg_app.errors import UserError
@@ -22,6 +23,7 @@ _WORKING_PX = 512  # longest side that alignment works on; 0.1 px of the series 
 class AlignViews:
     """Views (view, y, x) float32, tilt axis along y, background near 0; lengths in pixels binned ``factor`` times.
 
+    Pixels are square: where those of the series are not, views are resampled along y to ``aspect`` times as many.
     ``usable`` says which views can be aligned, ``contained`` in which the sample does not reach the ends across the
     axis. ``angles_deg`` (view, 1 or 3) are tilt angles, or Euler triples. ``offset_xy`` is where the centre of a binned
     view lies from the centre of the whole one, in whole pixels.
@@ -33,6 +35,7 @@ class AlignViews:
     contained: npt.NDArray[np.bool_]
     factor: int = 1
     offset_xy: tuple[float, float] = (0.0, 0.0)
+    aspect: float = 1.0
 
     @property
     def tilt_deg(self) -> Floats:
@@ -55,26 +58,26 @@ class AlignViews:
             return self
         values = np.stack([bin_view(view, factor) for view in self.values])
         own = [bin_offset(size, factor) * self.factor for size in self.values.shape[:0:-1]]
-        offset = (self.offset_xy[0] + own[0], self.offset_xy[1] + own[1])
+        offset = (self.offset_xy[0] + own[0], self.offset_xy[1] + own[1] / self.aspect)
         return replace(self, values=values, factor=self.factor * factor, offset_xy=offset)
 
     def to_binned(self, alignment: Alignment) -> Alignment:
         """Alignment of the series in binned pixels."""
-        ox, oy = self.offset_xy
+        (ox, oy), along = self.offset_xy, self.factor / self.aspect
         return replace(
             alignment,
             shift_x_px=tuple((x - ox) / self.factor for x in alignment.shift_x_px),
-            shift_y_px=tuple((y - oy) / self.factor for y in alignment.shift_y_px),
+            shift_y_px=tuple((y - oy) / along for y in alignment.shift_y_px),
             axis_offset_px=alignment.axis_offset_px / self.factor,
         )
 
     def from_binned(self, alignment: Alignment) -> Alignment:
         """Inverse of :meth:`to_binned`."""
-        ox, oy = self.offset_xy
+        (ox, oy), along = self.offset_xy, self.factor / self.aspect
         return replace(
             alignment,
             shift_x_px=tuple(x * self.factor + ox for x in alignment.shift_x_px),
-            shift_y_px=tuple(y * self.factor + oy for y in alignment.shift_y_px),
+            shift_y_px=tuple(y * along + oy for y in alignment.shift_y_px),
             axis_offset_px=alignment.axis_offset_px * self.factor,
         )
 
@@ -87,6 +90,20 @@ def bin_view(view: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float
     return np.asarray(middle.reshape(height, factor, width, factor).mean(axis=(1, 3), dtype=np.float32))
 
 
+def with_square_pixels(view: npt.NDArray[np.float32], aspect: float) -> npt.NDArray[np.float32]:
+    """View (y, x) of pixels ``aspect`` times as high as wide, in ``aspect`` times as many rows, middle kept."""
+    if aspect == 1:
+        return view
+    height, width = view.shape
+    rows = max(1, round(height * aspect))
+    smooth = ndimage.gaussian_filter(view, (max(0.0, 1 / aspect - 1) / 2, 0), mode="nearest")
+    first = (height - 1) / 2 - (rows - 1) / 2 / aspect
+    squared = ndimage.affine_transform(
+        smooth, [1 / aspect, 1], [first, 0], (rows, width), order=1, mode="nearest"
+    )  # fmt: skip
+    return np.asarray(squared, np.float32)
+
+
 def bin_offset(size: int, factor: int) -> float:
     """Centre of the binned axis from the centre of the whole one, in whole pixels: 0 or -0.5."""
     left_over = size % factor
@@ -94,11 +111,15 @@ def bin_offset(size: int, factor: int) -> float:
 
 
 def align_views(
-    values: npt.NDArray[np.generic], angles_deg: Floats, excluded: tuple[int, ...], report: Report
+    values: npt.NDArray[np.generic],
+    angles_deg: Floats,
+    excluded: tuple[int, ...],
+    report: Report,
+    aspect: float = 1.0,
 ) -> AlignViews:
     """Prepare the views (view, y, x), tilt axis along y, of a series; notes what cannot be aligned.
 
-    ``angles_deg`` is (view,), or (view, 3) for Euler triples.
+    ``angles_deg`` is (view,), or (view, 3) for Euler triples; ``aspect`` the height of a pixel over its width.
 
     Raises UserError for unknown angles, for fewer than three views that show something, and for tiny images.
     """
@@ -114,7 +135,8 @@ def align_views(
     factor = 1
     while max(height, width) // factor > _WORKING_PX:
         factor *= 2
-    kept = np.empty((views, height // factor, width // factor), np.float32)
+    rows = max(1, round(height // factor * aspect))
+    kept = np.empty((views, rows, width // factor), np.float32)
     usable, contained = np.ones(views, bool), np.zeros(views, bool)
     masked = 0
     for index in range(views):
@@ -125,7 +147,7 @@ def align_views(
         masked += lost if index not in excluded else 0
         if lost:
             view = np.where(known, view, np.median(view[known]) if known.any() else 0).astype(np.float32)
-        view = bin_view(view, factor)
+        view = with_square_pixels(bin_view(view, factor), aspect)
         kept[index], contained[index] = _without_background(view)
         spread = float(np.subtract(*np.percentile(view, (99.5, 0.5))))
         if (
@@ -144,7 +166,7 @@ def align_views(
     if usable.sum() < 3:
         raise UserError(f"Only {usable.sum()} of the {views} views show something; an alignment needs at least 3.")
     offset = (bin_offset(width, factor), bin_offset(height, factor))
-    return AlignViews(kept, angles, usable, contained, factor, offset)
+    return AlignViews(kept, angles, usable, contained, factor, offset, aspect)
 
 
 def _without_background(view: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], bool]:

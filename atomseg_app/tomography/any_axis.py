@@ -83,14 +83,16 @@ def ray_tables(geometry: Geometry) -> tuple[npt.NDArray[np.int64], Doubles]:
     """The axis of (z, y, x) that the rays of each view step along (view,), and where they run (view, 9).
 
     A ray of pixel (u, v) is, in plane k, at row ``a0 + a1 u + a2 v + a3 k`` and column ``b0 + b1 u + b2 v + b3 k`` of
-    the two other axes in their order; the last entry is the length of a step in voxels.
+    the two other axes in their order; the last entry is how much a step adds, per what a voxel holds.
     """
+    voxel, aspect = np.asarray(geometry.voxel_size_zyx), geometry.pixel_aspect
     matrix = rotations(geometry)[:, :, ::-1]  # sample axes in the order z, y, x
     angle = np.deg2rad(geometry.rotation_deg)
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    across, along, beam = matrix[:, 0], matrix[:, 1], matrix[:, 2]
-    # Pixel (u, v) of the detector lies at u * per_u + v * per_v + origin in the sample, up to a way along the beam.
-    per_u, per_v = cos * across - sin * along, sin * across + cos * along
+    across, along, beam = matrix[:, 0], matrix[:, 1], matrix[:, 2] / voxel
+    # Pixel (u, v) of the detector lies at u * per_u + v * per_v + origin in the sample, up to a way along the beam:
+    # directions of lengths, then divided by the sides of voxels.
+    per_u, per_v = (cos * across - sin * along) / voxel, aspect * (sin * across + cos * along) / voxel
     middle = (np.asarray(geometry.detector_yx) - 1) / 2
     u0, v0 = middle[1] + geometry.t_shift_px, middle[0] + geometry.y_shift_px
     origin = -u0[:, None] * per_u - v0[:, None] * per_v
@@ -104,7 +106,7 @@ def ray_tables(geometry: Geometry) -> tuple[npt.NDArray[np.int64], Doubles]:
             table[view, 4 * place : 4 * place + 4] = (
                 parts[0] + centre[other] - slope * centre[axis], parts[1], parts[2], slope,
             )  # fmt: skip
-        table[view, 8] = 1 / abs(beam[view, axis])
+        table[view, 8] = aspect / (np.prod(voxel) * abs(beam[view, axis]))
     return main, table
 
 

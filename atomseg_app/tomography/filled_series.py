@@ -10,7 +10,7 @@ from atomseg_app.alignment import Alignment
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
-from atomseg_app.tomography.geometry import Geometry, geometry_of
+from atomseg_app.tomography.geometry import geometry_of
 from atomseg_app.tomography.missing_wedge import gaps_of, missing_angles, missing_text
 from atomseg_app.tomography.projector import projector
 from atomseg_app.tomography.series_doubts import LEVELS_KEY
@@ -36,7 +36,7 @@ def filled_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSer
         raise UserError("The views of this series leave no wedge out; there is no view to infer.")
     report.progress(0, f"projecting at {len(angles)} angles that were not measured")
     alignment = _alone(series.alignment, len(angles))
-    geometry = Geometry(tuple(angles.tolist()), measured.detector_yx, (depth, slices, width), alignment)
+    geometry = replace(measured, tilt_deg=tuple(angles.tolist()), alignment=alignment)
     views = projector(geometry)(np.nan_to_num(np.asarray(volume.values, np.float32)))
     levels = volume.metadata.get(LEVELS_KEY)
     if levels:  # what was taken off the measured views, the inferred ones have, too

@@ -13,14 +13,19 @@ from atomseg_app.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 
+EQUAL = 1e-4
+"""Sides of pixels that differ by less, relative, are equal but for rounding in files."""
+
 
 @dataclass(frozen=True)
 class Geometry:
     """Parallel beam: one tilt angle a view (or three Euler angles), detector (y, x), volume (z, y, x) in voxels.
 
-    Voxels are as large as pixels. The tilt axis is y; a voxel at (x, z) from the volume's centre (N - 1) / 2 is seen at
-    t = x cos(tilt) + z sin(tilt) from the detector's centre, moved by ``alignment`` (:class:`Alignment` is in the frame
-    of these views, whose axis is y). Raises UserError for counts that differ, angles that are no number, empty shapes.
+    The tilt axis is y; a voxel at (x, z) from the volume's centre (N - 1) / 2 is seen at t = x cos(tilt) + z sin(tilt)
+    from the detector's centre, moved by ``alignment`` (:class:`Alignment` is in the frame of these views, whose axis is
+    y). Lengths are in pixels across the axis: ``pixel_aspect`` is the height of a pixel, ``voxel_zyx`` the size of a
+    voxel, by default as long along y as pixels are and 1 otherwise. What a voxel holds, all the pixels that see it hold
+    together. Raises UserError for counts that differ, angles that are no number, empty shapes, and impossible sizes.
     """
 
     tilt_deg: tuple[float, ...]
@@ -28,6 +33,8 @@ class Geometry:
     volume_zyx: tuple[int, int, int]
     alignment: Alignment | None = None
     euler_deg: tuple[tuple[float, float, float], ...] | None = None
+    pixel_aspect: float = 1.0
+    voxel_zyx: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.tilt_deg:
@@ -38,6 +45,9 @@ class Geometry:
             raise UserError(
                 f"The volume has {self.volume_zyx[1]} slices along the tilt axis, the detector {self.detector_yx[0]}."
             )
+        sizes = (self.pixel_aspect, *self.voxel_size_zyx)
+        if not (np.all(np.isfinite(sizes)) and min(sizes) > 0):
+            raise UserError(f"Pixels and voxels cannot have sides of {sizes}, in pixels across the axis.")
         unknown = np.flatnonzero(~np.isfinite(self.tilt_deg))
         if len(unknown):
             raise UserError(
@@ -74,9 +84,17 @@ class Geometry:
         return np.asarray(self.alignment.rotation_deg) + self.alignment.axis_rotation_deg
 
     @property
+    def voxel_size_zyx(self) -> tuple[float, float, float]:
+        """Sides of a voxel in pixels across the axis."""
+        return self.voxel_zyx or (1.0, self.pixel_aspect, 1.0)
+
+    @property
     def is_single_axis(self) -> bool:
-        """Whether all views were tilted round y, so that slices do not mix but by shifts along y and rotations."""
-        return self.euler_deg is None
+        """Whether all views were tilted round y, so that slices do not mix but by shifts along y and rotations.
+
+        Slices whose voxels are no squares of a pixel's width are projected as views in any direction are.
+        """
+        return self.euler_deg is None and self.voxel_size_zyx == (1.0, self.pixel_aspect, 1.0)
 
     def of_views(self, views: npt.ArrayLike) -> Geometry:
         """The same with the views of these indices, in their order."""
@@ -108,7 +126,7 @@ def geometry_of(series: TiltSeries, thickness: int | None = None, width: int | N
     """Geometry of the used views of a series, as ``views_along_y`` gives them.
 
     ``thickness`` and ``width`` are voxels along the beam and across the axis, the width of the detector where None.
-    Raises UserError where angles are missing.
+    Pixels whose size is unknown along a side count as square. Raises UserError where angles are missing.
     """
     _, rows, columns = series.values.shape
     slices, bins = (rows, columns) if series.tilt_axis == "y" else (columns, rows)
@@ -119,4 +137,13 @@ def geometry_of(series: TiltSeries, thickness: int | None = None, width: int | N
         (thickness or bins, slices, width or bins),
         series.alignment and alignment_of_views(series.alignment, used),
         series.euler_deg and tuple(series.euler_deg[view] for view in used),
+        pixel_aspect_of(series),
     )
+
+
+def pixel_aspect_of(series: TiltSeries) -> float:
+    """Size of pixels along the tilt axis over that across it; 1 where they are square or their size is unknown."""
+    along, across = series.pixel_size_nm if series.tilt_axis == "y" else series.pixel_size_nm[::-1]
+    if along is None or across is None or abs(along - across) <= EQUAL * max(along, across):
+        return 1.0
+    return along / across

@@ -24,7 +24,7 @@ from atomseg_app.tomography.operations import Reconstruct
 from atomseg_app.tomography.parts import Course, limits_of, parts_of
 from atomseg_app.tomography.parts import straightened as straightened
 from atomseg_app.tomography.problems import BlockProblem
-from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, badly_explained, displaced, skewed
+from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, badly_explained, displaced
 from atomseg_app.tomography.views import views_along_y
 from atomseg_app.tomography.warm_up import warm_up
 from atomseg_app.tomography.warp import Warp
@@ -50,7 +50,7 @@ def reconstruct(series: TiltSeries, settings: Reconstruct, report: Report) -> Vo
     check_angles(geometry)
     check_views(series, report)
     levels = background_levels(series, settings.background, report)
-    for doubt in filter(None, (displaced(series), skewed(series))):
+    if doubt := displaced(series):
         report.note(doubt)
     course = Course(settings, geometry, report, chosen_device(settings, report))
     volume = new_volume(geometry.volume_zyx)

@@ -27,7 +27,6 @@ _JUDGED_VIEWS = 25
 _LEAST_SHIFT_PX, _BETTER, _ALIKE = 0.5, 2.0, 0.8
 """A shift counts if profiles are alike with it, and differ this many times more without it."""
 _LEAST_SPAN_DEG = 60.0
-_SQUARE = 0.005
 _R_FACTOR, _TIMES_NOISE, _ENOUGH = 0.15, 3.0, 10
 _NOISE_VIEWS = 8
 _MEAN_OF_NORMAL = 0.798  # mean of |x| where x is normal with rms 1
@@ -210,19 +209,4 @@ def badly_explained(series: TiltSeries, facts: Mapping[str, Any], levels: Floats
     return (
         f"The volume leaves {r_factor:.0%} of the views unexplained, of which noise is {expected:.0%}: {what}; and see "
         "whether the angles, the direction of the tilt axis and the background are right."
-    )
-
-
-def skewed(series: TiltSeries) -> str:
-    """A sentence where pixels are not square and views are turned, so that lengths along both sides mix; else empty."""
-    y, x = series.pixel_size_nm
-    if y is None or x is None or abs(y - x) <= _SQUARE * max(x, y):
-        return ""
-    alignment = series.alignment
-    turned = alignment is not None and (alignment.axis_rotation_deg or any(alignment.rotation_deg))
-    if series.euler_deg is None and not turned:
-        return ""
-    return (
-        f"Pixels are {y:g} x {x:g} nm, not square, and views are turned, which is reckoned as if they were: resample "
-        "the views to square pixels first."
     )

@@ -25,12 +25,15 @@ class Warp:
         middle_x, middle_y = (geometry.detector_yx[1] - 1) / 2, (geometry.detector_yx[0] - 1) / 2
         centre_x = middle_x + geometry.t_shift_px
         to_y = middle_y + geometry.y_shift_px
-        self.table = np.stack([np.cos(angle), np.sin(angle), centre_x, np.full_like(angle, middle_y), to_y], axis=1)
+        # Lengths turn, not numbers of pixels: along y these are fewer by the aspect.
+        aspect = geometry.pixel_aspect
+        cos, sin = np.cos(angle), np.sin(angle)
+        self.table = np.stack([cos, sin * aspect, sin / aspect, centre_x, np.full_like(angle, middle_y), to_y], axis=1)
 
     def undone(self, seen: Floats) -> Floats:
         """Views as they would be neither turned nor moved along the axis, for methods that invert the projection."""
-        cos, sin, centre_x, from_y, to_y = self.table.T
-        table = np.stack([cos, -sin, centre_x, to_y, from_y], axis=1)
+        cos, x_by_y, y_by_x, centre_x, from_y, to_y = self.table.T
+        table = np.stack([cos, -x_by_y, -y_by_x, centre_x, to_y, from_y], axis=1)
         ideal = np.empty_like(seen)
         in_pieces(lambda first, last: _pull(seen, table, first, last, ideal), len(seen))
         return ideal
@@ -58,11 +61,11 @@ def _pull(ideal: Any, table: Any, first: int, last: int, seen: Any) -> None:
     """Every pixel of ``seen`` from the four of ``ideal`` round where it lies."""
     rows, columns = ideal.shape[1], ideal.shape[2]
     for view in range(first, last):
-        cos, sin, centre_x, from_y, to_y = table[view]
+        cos, x_by_y, y_by_x, centre_x, from_y, to_y = table[view]
         for v in range(rows):
             for u in range(columns):
-                x = cos * (u - centre_x) + sin * (v - to_y) + centre_x
-                y = cos * (v - to_y) - sin * (u - centre_x) + from_y
+                x = cos * (u - centre_x) + x_by_y * (v - to_y) + centre_x
+                y = cos * (v - to_y) - y_by_x * (u - centre_x) + from_y
                 left, top = int(np.floor(x)), int(np.floor(y))
                 right, below = np.float32(x - left), np.float32(y - top)
                 total = np.float32(0)
@@ -79,11 +82,11 @@ def _push(seen: Any, table: Any, first: int, last: int, ideal: Any) -> None:
     """Every pixel of ``seen`` spread over the four of ``ideal`` that it was made from."""
     rows, columns = ideal.shape[1], ideal.shape[2]
     for view in range(first, last):
-        cos, sin, centre_x, from_y, to_y = table[view]
+        cos, x_by_y, y_by_x, centre_x, from_y, to_y = table[view]
         for v in range(rows):
             for u in range(columns):
-                x = cos * (u - centre_x) + sin * (v - to_y) + centre_x
-                y = cos * (v - to_y) - sin * (u - centre_x) + from_y
+                x = cos * (u - centre_x) + x_by_y * (v - to_y) + centre_x
+                y = cos * (v - to_y) - y_by_x * (u - centre_x) + from_y
                 left, top = int(np.floor(x)), int(np.floor(y))
                 right, below = np.float32(x - left), np.float32(y - top)
                 for j in range(2):

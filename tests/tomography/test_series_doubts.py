@@ -16,7 +16,7 @@ from atomseg_app.io import files
 from atomseg_app.operations import Report
 from atomseg_app.simulate.ellipsoids import phantom
 from atomseg_app.tomography.quality import psnr_db
-from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, displaced, ends_of, skewed
+from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, displaced, ends_of
 from atomseg_app.tomography.unexplained import unexplained
 
 TILTS = tuple(np.arange(-72.0, 73.0, 4.0))
@@ -107,17 +107,6 @@ def test_a_wrong_axis_leaves_much_unexplained(sample) -> None:
     turned = replace(series, values=series.values[:, :40, :40], tilt_axis="x")
     _, notes = reconstructed(turned, iterations=12, algorithm="sirt")
     assert "unexplained, of which noise is" in notes[-1]
-
-
-def test_turned_views_of_pixels_that_are_not_square_are_told(sample) -> None:
-    _, series = sample
-    flat = replace(series, pixel_size_nm=(1.0, 1.2))
-    count = len(TILTS)
-    turned = Alignment((0.0,) * count, (0.0,) * count, (0.0,) * count, 0.0, 1.0)
-    assert skewed(flat) == ""
-    assert skewed(replace(series, alignment=turned)) == ""
-    assert "1 x 1.2 nm, not square" in skewed(replace(flat, alignment=turned))
-    assert "not square" in skewed(replace(flat, euler_deg=tuple((0.0, tilt, 1.0) for tilt in TILTS)))
 
 
 def test_the_needle_as_taken_and_as_aligned(data_folder: Path) -> None:
