@@ -17,6 +17,7 @@ from pathlib import Path
 from atomseg_app import places
 from atomseg_app.data import Columns
 from atomseg_app.errors import FileError
+from atomseg_app.io import live_arrays
 from atomseg_app.io.atomic_write import PREFIX
 from atomseg_app.io.kept_arrays import ARRAYS, KeptArrays, discard_kept, folder_of
 from atomseg_app.io.project_lock import ProjectLock, lock_project
@@ -62,6 +63,7 @@ def list_recoverable() -> list[Recoverable]:
     """Snapshots whose windows are gone, the latest first."""
     found = []
     _tidy()
+    live_arrays.tidy()
     for path in _folder().glob(f"*{EXTENSION}"):
         if path.name.startswith(PREFIX):  # half a snapshot; what a killed process left goes after an hour
             with contextlib.suppress(OSError):

@@ -1,16 +1,17 @@
 """Large arrays beside a recovery journal, each written once however often the journal is: ``NAME.arrays/TOKEN.npy``.
 
 Data objects are never changed in place, so an array that was written stays right for as long as it lives; an array
-that is no longer spoken of goes with the next snapshot.
+that is no longer spoken of goes with the next snapshot. Live arrays are changed in place, and taken in as they are.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from atomseg_app.data import Array
 from atomseg_app.errors import FileError
 from atomseg_app.io.atomic_write import atomic_open
+from atomseg_app.io.live_arrays import file_of
 
 LARGE_BYTES = 4 << 20
 """Arrays from this size on are kept beside the journal."""
@@ -36,7 +38,7 @@ class KeptArrays:
 
     def __init__(self, journal: Path) -> None:
         self._folder = folder_of(journal)
-        self._kept: dict[str, weakref.ref[Any]] = {}
+        self._kept: dict[str, Callable[[], Any]] = {}
 
     def keep(self, array: Array) -> str | None:
         """Token of a large array, which is written if it is not there yet; None for a small one. Raises FileError."""
@@ -46,9 +48,13 @@ class KeptArrays:
             if known() is array:
                 return token
         token = secrets.token_hex(8)
+        live = file_of(array)
+        if live is not None and _linked(live, self._folder / f"{token}.npy"):
+            self._kept[token] = weakref.ref(array)
+            return token
         with atomic_open(self._folder / f"{token}.npy") as stream:
             np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
-        self._kept[token] = weakref.ref(array)
+        self._kept[token] = weakref.ref(array) if live is None else _copied_once
         return token
 
     def let_go(self, tokens: Iterable[str]) -> None:
@@ -79,3 +85,17 @@ def read_kept(journal: Path, token: object) -> Array:
 def discard_kept(folder: Path) -> None:
     """Remove a folder of arrays, whatever is in it."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _linked(file: Path, name: Path) -> bool:
+    """Give a file a second name; whether it can have one."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, name)
+    except OSError:
+        return False
+    return True
+
+
+def _copied_once() -> None:
+    """Stands for a live array of which a copy was kept: it may have changed, so the next snapshot copies it again."""

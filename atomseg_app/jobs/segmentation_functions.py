@@ -9,6 +9,7 @@ import numpy as np
 
 from atomseg_app.data import Array, Columns, Image, Labels, Volume
 from atomseg_app.io.labels import read_labels, write_labels
+from atomseg_app.io.scratch import scratch
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Report
@@ -42,13 +43,21 @@ def save_labels(task: Task, report: Report) -> TaskResult:
 
 
 def train(task: Task, report: Report) -> TaskResult:
-    """Train a network on a volume and its labels with ``settings`` in ``folder``; the value is the card's path."""
+    """Train a network on a volume and its labels with ``settings`` in ``folder``; the value is the card's path.
+
+    With ``slices`` the labels are those of these slices along z; nobody labelled the others.
+    """
     from atomseg_app.segmentation.training import train_segmentation
 
     volume, labels = task.inputs
     assert isinstance(volume, Volume)
     assert isinstance(labels, Labels)
     asked = task.arguments
+    if "slices" in asked:
+        whole = scratch(volume.shape, np.uint8)
+        whole[...] = IGNORE
+        whole[np.asarray(asked["slices"], np.intp)] = labels.values
+        labels = replace(labels, values=whole)
     model = train_segmentation(
         volume, labels, TrainSegmentation.model_validate(asked["settings"]), Path(asked["folder"]), report,
         shelf=Path(asked["shelf"]), resume=asked["resume"], checkpoint_s=_CHECKPOINT_S,

@@ -16,6 +16,7 @@ from atomseg_app.gui.segmentation.label_store import Box
 from atomseg_app.gui.segmentation.model import SegModel
 from atomseg_app.gui.segmentation.painter import Painter
 from atomseg_app.gui.segmentation.tools import class_under
+from atomseg_app.io.live_arrays import file_of
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.label_classes import IGNORE
@@ -79,8 +80,7 @@ class Computing(OperationJobs):
         if self.editing is not None:
             raise UserError(f"{self.editing.title} is being computed; wait for it, or cancel it in the list of jobs.")
         entry_id, chosen = self._model.current_id, self._model.chosen
-        frozen = tuple(replace(item, values=np.array(item.values)) if isinstance(item, Labels) else item
-                       for item in inputs)  # fmt: skip
+        frozen = tuple(_frozen(item) for item in inputs)
 
         def done(result: TaskResult) -> None:
             if self._model.current_id != entry_id:
@@ -136,3 +136,10 @@ class Computing(OperationJobs):
 
         task = Task("make-surface", {"level": level}, (Volume(values, (None,) * 3),))
         self.task(task, "Make a surface", done)
+
+
+def _frozen(item: Data) -> Data:
+    """Labels as they are now; those of a large volume lie in a file, and are looked at where they are."""
+    if not isinstance(item, Labels) or file_of(item.values) is not None:
+        return item
+    return replace(item, values=np.array(item.values))

@@ -1,11 +1,13 @@
 """Voxels of labels while they are painted: writes within a box, counts per class, and strokes that can be undone.
 
-The array is changed in place. What a stroke changed is kept tile by tile as the exclusive-or of before and after,
-packed by zlib: the same bytes take it back and do it again.
+The array is changed in place; that of a large volume is a map of a file in the autosave folder. What a stroke changed
+is kept tile by tile as the exclusive-or of before and after, packed by zlib: the same bytes take it back and do it
+again.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from atomseg_app.io import live_arrays
+from atomseg_app.io.live_arrays import live_array
 from atomseg_app.label_classes import IGNORE
 
 Zyx = tuple[int, int, int]
@@ -86,9 +90,19 @@ class LabelStore:
     def empty(cls, shape: tuple[int, ...]) -> LabelStore:
         """Labels of which nothing was painted."""
         store = cls(np.empty((0, *shape[1:]), np.uint8))
-        store.values = np.full(shape, IGNORE, np.uint8)
+        large = math.prod(shape) >= live_arrays.LIVE_BYTES
+        store.values = live_array(shape, np.uint8, IGNORE) if large else np.full(shape, IGNORE, np.uint8)
         store.counts[IGNORE] = store.values.size
         store.labelled = [np.zeros(size, np.int64) for size in shape]
+        return store
+
+    @classmethod
+    def copy_of(cls, values: Bytes, *, zero_is_empty: bool = False) -> LabelStore:
+        """Labels to paint on from others, a plane at a time; slow for large ones, so off the window's thread."""
+        store = cls.empty(values.shape)
+        for copied, plane in zip(store.values, values, strict=True):
+            copied[...] = np.where(plane == 0, np.uint8(IGNORE), plane) if zero_is_empty else plane
+        store._count()
         return store
 
     @property
@@ -178,6 +192,9 @@ class LabelStore:
         self.counts = np.zeros(256, np.int64)
         self.labelled = [np.zeros(size, np.int64) for size in self.values.shape]
         for z, plane in enumerate(self.values):
+            if plane.size and plane.min() == IGNORE:  # nothing painted, as in most slices; ten times as fast
+                self.counts[IGNORE] += plane.size
+                continue
             counts = np.bincount(plane.ravel(), minlength=256)
             self.counts += counts
             if counts[IGNORE] < plane.size:

@@ -96,6 +96,8 @@ class SegModel(VolumeModel[Entry]):
         super().__init__()
         self.chosen = FIRST_CLASSES[-1].value
         self._shown: dict[int, Shown] = {}
+        self._first: dict[int, LabelStore] = {}  # painted on from when nothing was; undo may bring that back
+        self.preparing: set[int] = set()
 
     @property
     def shown(self) -> Shown:
@@ -137,10 +139,24 @@ class SegModel(VolumeModel[Entry]):
         if entry is None:
             return None
         if entry.store is None:
-            empty = LabelStore.empty(entry.data.shape)
-            self.entries[self.current_id] = entry = replace(entry, store=empty)
-            self._keep_locks(entry)
+            self.take_store(self.current_id, LabelStore.empty(entry.data.shape))
+            entry = self.entries[self.current_id]
         return entry.store
+
+    def take_store(self, entry_id: int, empty: LabelStore) -> None:
+        """Empty labels for an entry that nobody has painted yet; nothing changes for the user."""
+        entry = self.entries.get(entry_id)
+        self.preparing.discard(entry_id)
+        if entry is not None and entry.store is None:
+            self._first[entry_id] = empty
+            self.entries[entry_id] = entry = replace(entry, store=empty)
+            self._keep_locks(entry)
+
+    def replace(self, entry_id: int, entry: Entry) -> None:
+        """Put another state in an entry's place; one from before anybody painted gets the labels that are there now."""
+        if entry.store is None and entry_id in self._first:
+            entry = replace(entry, store=self._first[entry_id])
+        super().replace(entry_id, entry)
 
     def tell_painted(self, entry_id: int, box: Box | None) -> None:
         """Voxels of an entry were painted."""
@@ -157,6 +173,8 @@ class SegModel(VolumeModel[Entry]):
     def clear(self) -> None:
         """Close everything."""
         self._shown.clear()
+        self._first.clear()
+        self.preparing.clear()
         super().clear()
 
     def all_shown(self) -> dict[int, Shown]:

@@ -73,6 +73,9 @@ class Painter(QObject):
 
     def begin(self, what: str, *, erase: bool = False) -> bool:
         """Begin a stroke of the chosen class; False where there is nothing to paint on, or a lock forbids it."""
+        if self._model.current_id in self._model.preparing:
+            self._tell("Room for the labels of this large volume is being made; it takes a second or two.")
+            return False
         entry, store = self._model.entry, self._model.store()
         if entry is None or store is None or self.busy:
             return False

@@ -181,7 +181,7 @@ def _table(name: str, titles: Sequence[str], cells: Sequence[Sequence[str]], tip
     table.resizeColumnsToContents()
     table.resizeRowsToContents()
     rows = sum(table.rowHeight(row) for row in range(min(len(cells), 12)))
-    table.setMinimumHeight(table.horizontalHeader().sizeHint().height() + rows + 2 * table.frameWidth() + 14)
+    table.setFixedHeight(table.horizontalHeader().sizeHint().height() + rows + 2 * table.frameWidth() + 16)
     return table
 
 

@@ -6,18 +6,19 @@ whose files are missing do not come back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
-import numpy as np
-
-from atomseg_app.data import Data, Labels, Volume
+from atomseg_app.data import Array, Data, Labels, Volume
 from atomseg_app.gui.segmentation.label_store import LabelStore
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel, Shown
+from atomseg_app.io.live_arrays import adopted, file_of
 from atomseg_app.label_classes import LabelClass
 
 _PLACE = "place_in_project"
+_COPIED_BYTES = 64 << 20
 
 
 def of_model(model: SegModel) -> tuple[dict[str, Any], list[Data]]:
@@ -38,8 +39,8 @@ def of_model(model: SegModel) -> tuple[dict[str, Any], list[Data]]:
             }
         )  # fmt: skip
         if entry.store is not None and entry.painted:
-            slices = entry.store.painted_slices()
-            painted = Labels(entry.store.values[slices], entry.data.pixel_size_nm, classes=entry.classes)
+            slices, values = _of_store(entry.store)
+            painted = Labels(values, entry.data.pixel_size_nm, classes=entry.classes)
             states[-1]["slices"] = [int(z) for z in slices]
             items.append(_placed(painted, f"{number}/painted"))
         for index, result in enumerate(entry.results):
@@ -93,13 +94,30 @@ def _entry(volume: Volume, number: int, saved: Mapping[str, Any], by_place: Mapp
     slices = [int(z) for z in saved.get("slices", [])]
     fits = isinstance(painted, Labels) and painted.shape == (len(slices), *volume.shape[1:])
     if isinstance(painted, Labels) and fits and set(slices) <= set(range(volume.shape[0])):
-        values = LabelStore.empty(volume.shape).values
-        values[np.asarray(slices, np.intp)] = painted.values
-        store = LabelStore(values)
+        store = _store(painted.values, slices, volume.shape)
     classes = tuple(LabelClass.from_json(each) for each in saved.get("classes", []))
     entry = Entry(volume, str(saved.get("name", "")), store=store, results=tuple(results))
     hidden, locked = (frozenset(int(value) for value in saved.get(name, ())) for name in ("hidden", "locked"))
     return replace(entry, classes=classes or entry.classes, hidden=hidden, locked=locked)
+
+
+def _of_store(store: LabelStore) -> tuple[Sequence[int], Array]:
+    """Slices with labels, and copies of them; of labels that lie in a file, all and as they are where they are many."""
+    slices = store.painted_slices()
+    if file_of(store.values) is None or len(slices) * math.prod(store.shape[1:]) <= _COPIED_BYTES:
+        return [int(z) for z in slices], store.values[slices]
+    return list(range(store.shape[0])), store.values
+
+
+def _store(painted: Array, slices: Sequence[int], shape: tuple[int, ...]) -> LabelStore:
+    """Labels of which some slices were kept; large ones of which all were are taken over with their file."""
+    whole = adopted(painted) if len(slices) == shape[0] else None
+    if whole is not None:
+        return LabelStore(whole)
+    values = LabelStore.empty(shape).values
+    for z, plane in zip(slices, painted, strict=True):
+        values[z] = plane
+    return LabelStore(values)
 
 
 def _placed(item: Any, place: str) -> Data:

@@ -12,12 +12,9 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from atomseg_app.data import Data, Labels, Volume
 from atomseg_app.errors import UserError
-from atomseg_app.gui.alive import while_alive
-from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.entry_edits import CloseEntry
-from atomseg_app.gui.questions import ask
 from atomseg_app.gui.segmentation import edits, saved_state
 from atomseg_app.gui.segmentation.actions import segmentation_actions
 from atomseg_app.gui.segmentation.brush_bar import BrushBar
@@ -26,12 +23,12 @@ from atomseg_app.gui.segmentation.data_list import DataList
 from atomseg_app.gui.segmentation.empty_page import EmptyPage
 from atomseg_app.gui.segmentation.files import Files
 from atomseg_app.gui.segmentation.judging import Judging
-from atomseg_app.gui.segmentation.label_store import LabelStore
-from atomseg_app.gui.segmentation.model import FIRST_CLASSES, Entry, Result, SegModel
+from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
 from atomseg_app.gui.segmentation.overlay import Overlays
 from atomseg_app.gui.segmentation.painter import Painter
 from atomseg_app.gui.segmentation.particle_table import ParticleTable
 from atomseg_app.gui.segmentation.preview import Preview
+from atomseg_app.gui.segmentation.starting import Starting
 from atomseg_app.gui.segmentation.steps import Steps
 from atomseg_app.gui.segmentation.toolbox import Toolbox
 from atomseg_app.gui.tab import Tab, TourStep
@@ -71,7 +68,7 @@ class SegmentationTab(Tab):
         self.computing = Computing(context, self.model, self.painter)
         self.files = Files(self)
         self.judging = Judging(self)
-        self._background = Background()
+        self.starting = Starting(self)
         self.tool_name = "look"
         self.part = ""
         self._ranged: Volume | None = None
@@ -131,6 +128,7 @@ class SegmentationTab(Tab):
         """Take a tool into the hand."""
         self.tool_name = name
         self.toolbox.take(name)
+        self.starting.prepare()
         self.brush_bar.show_tool(name, "" if name == "look" else self.toolbox.hint)
         self.context.actions.refresh()
 
@@ -174,50 +172,6 @@ class SegmentationTab(Tab):
         self.context.undo.push(edits.ChangeEntry(self.model, entry_id, text, after, edits.cost_of(result)))
         if entry_id == self.model.current_id:
             self.model.show(result=len(after.results) - 1)
-
-    def clear_labels(self) -> None:
-        """Forget everything that was painted on the volume that is shown."""
-        entry = self.model.entry
-        if entry is not None and entry.store is not None:
-            after = replace(entry, store=LabelStore.empty(entry.data.shape))
-            cost = int(entry.store.values.nbytes)
-            self.context.undo.push(edits.ChangeEntry(self.model, self.model.current_id, "Clear labels", after, cost))
-
-    def use_result(self) -> None:
-        """Paint on from what the result says; its voxels are copied and counted off the window's thread."""
-        result, entry_id = self.model.result(), self.model.current_id
-        if result is None:
-            return
-        values, name = result.labels.values, result.name
-
-        def take(store: LabelStore) -> None:
-            entry = self.model.entries.get(entry_id)
-            if entry is None:
-                return
-            after, text = replace(entry, store=store), f"Paint on from {name}"
-            self.context.undo.push(edits.ChangeEntry(self.model, entry_id, text, after, int(values.nbytes)))
-            if entry_id == self.model.current_id:
-                self.model.show(painted=True, result=-1)
-
-        def counted(store: LabelStore) -> None:
-            if not store.mostly_zero():
-                take(store)
-                return
-            zero = FIRST_CLASSES[0].name if self.model.entry is None else self.model.entry.class_name(0)
-            answer = ask(
-                self, self.context.theme, "What do zeros stand for?",
-                f"More than 90 % of {name} are zeros, and nothing in it is marked as not labelled. "
-                f"They can be {zero}, or voxels that nobody labelled.",
-                zero.capitalize(), "Not labelled", "Cancel",
-            )  # fmt: skip
-            if answer == "Not labelled":
-                self._background.run(
-                    lambda: LabelStore(np.where(values == 0, np.uint8(IGNORE), values)), while_alive(self, take)
-                )
-            elif answer != "Cancel":
-                take(store)
-
-        self._background.run(lambda: LabelStore(np.array(values)), while_alive(self, counted))
 
     # -- running
 
@@ -387,6 +341,7 @@ class SegmentationTab(Tab):
 
     def _on_current(self) -> None:
         self.pages.setCurrentWidget(self.empty if self.model.volume() is None else self.work)
+        self.starting.prepare()
 
     def _on_widened(self, part: str) -> None:
         self.part = part

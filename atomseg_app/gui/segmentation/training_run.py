@@ -14,6 +14,7 @@ from atomseg_app.gui.background import Background
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.networks.training_run import TrainingRun
 from atomseg_app.gui.segmentation.model import SegModel
+from atomseg_app.io.live_arrays import file_of
 from atomseg_app.jobs.tasks import Task
 from atomseg_app.networks.card import user_folder
 from atomseg_app.networks.run_folder import runs_folder, unfinished
@@ -48,7 +49,13 @@ class SegmentationRun(TrainingRun):
             "settings": settings.model_dump(mode="json"), "folder": str(folder), "shelf": str(user_folder()),
             "resume": resume,
         }  # fmt: skip
-        return Task("train-segmentation", arguments, (entry.data, replace(labels, values=np.array(labels.values))))
+        assert entry.store is not None
+        if file_of(entry.store.values) is None:
+            return Task("train-segmentation", arguments, (entry.data, replace(labels, values=np.array(labels.values))))
+        # Of a large volume only the slices with labels are copied; the process that trains puts them in their places.
+        slices = entry.store.painted_slices()
+        arguments["slices"] = [int(z) for z in slices]
+        return Task("train-segmentation", arguments, (entry.data, replace(labels, values=labels.values[slices])))
 
     def keep_task(self, folder: Path) -> Task:
         """What saves the best network of a run that was stopped."""

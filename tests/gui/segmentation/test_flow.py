@@ -112,7 +112,7 @@ def test_lasso_polygon_fill_ball_and_threshold(filled, truth):
     QTest.mouseClick(pane, LEFT, pos=place(pane, x, y))
     assert store.counts[2] == pytest.approx(4 / 3 * np.pi * 125 / 2, rel=0.2), "voxels are twice as long along z"
     assert len(np.flatnonzero((store.values == 2).any((1, 2)))) == 5
-    tab.clear_labels()
+    tab.starting.clear()
     tab.take_tool("threshold")
     tab.brush_bar.low.setText("120")
     QTest.keyClick(tab.brush_bar.low, KEY.Key_Return)
@@ -180,7 +180,7 @@ def test_parts_are_grown_picked_and_interpolated_in_the_compute_process(filled, 
     QTest.mouseClick(pane, LEFT, pos=place(pane, x, y))
     idle(tab, qtbot)
     np.testing.assert_array_equal(tab.model.entry.store.values == 1, ball)
-    tab.clear_labels()
+    tab.starting.clear()
     tab.choose_class(2)
     paint_truth(tab, np.where(ball, 2, 0).astype(np.uint8), (z - 2, z + 2))
     tab.choose_class(2)
