@@ -179,6 +179,32 @@ PREPARE_TILTS = register(
 )
 
 
+class DenoiseTilts(Parameters):
+    """Parameters of *Take noise out of projections*."""
+
+    background: Background = parameter(
+        "auto", "Level beside the sample: auto takes it off meanwhile where the views show one; networks know of none."
+    )
+    model: str | None = parameter(
+        None, "Network to use instead of the usual one, by its name or card file.", advanced=True
+    )
+    device: Device = parameter("auto", "Where the computation runs.", advanced=True)
+
+
+DENOISE_TILTS = register(
+    Operation(
+        name="denoise-tilts",
+        title="Take noise out of projections",
+        description="Show each view of an aligned tilt series as all views together explain it, by a network.",
+        parameters=DenoiseTilts,
+        function="atomseg_app.tomography.wedge_denoise:denoise_tilts",
+        inputs=("tilt-series",),
+        output="tilt-series",
+        suffix="denoised",
+    )
+)
+
+
 class ProjectVolume(Parameters):
     """Parameters of *Project*."""
 
