@@ -23,7 +23,7 @@ from atomseg_app.segmentation.error_map import ERROR_CLASSES
 
 MOST_VOXELS = 256**3
 """Surfaces of more are made at a lower resolution: millions of triangles keep a graphics card busy."""
-_OPAQUE, _CLEAR, _FAINT = 100, 35, 18
+_OPAQUE, _CLEAR, _FAINT = 100, 35, 25
 _REST_MS = 1500
 
 

@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float32]
 _GL_MAX_3D_TEXTURE_SIZE = 0x8073
 _FALLBACK_LIMIT = 2048
 _ALONG_Z = 90.0  # VisPy's azimuth, counted about y, from which z points away from the viewer
+_LIGHT = (0.25, -0.35, -1.0)
+"""Direction of the light as the viewer sees it: a little to the right, down, and away."""
+_AMBIENT = (1.0, 1.0, 1.0, 0.4)
 FIRST_VIEW = (30.0, 20.0)
 """Azimuth and elevation in degrees from which a volume is looked at first."""
 
@@ -34,6 +37,7 @@ class Scene:
         self._view = self.canvas.central_widget.add_view()
         self._camera = scene.cameras.TurntableCamera(fov=30.0, up="+y")
         self._view.camera = self._camera
+        self.canvas.events.draw.connect(self._light, position="first")
         self._volume: Any = None
         self._mesh: Any = None
         self._clip = np.empty((0, 2, 3))
@@ -177,6 +181,7 @@ class Scene:
 
     def picture(self) -> npt.NDArray[np.uint8]:
         """What is shown (y, x, rgba)."""
+        self._light()
         rendered: npt.NDArray[np.uint8] = self.canvas.render()
         return rendered
 
@@ -193,6 +198,14 @@ class Scene:
         """Give the canvas back."""
         self.clear()
         self.canvas.close()
+
+    def _light(self, _event: object = None) -> None:
+        """Light from over the viewer's shoulder, before anything is drawn: what faces the viewer is always bright."""
+        direction = tuple(float(part) for part in self._camera.transform.map((*_LIGHT, 0.0))[:3])
+        for mesh in (self._mesh, *(mesh for mesh, _ in self._parts)):
+            shading = None if mesh is None else mesh.shading_filter
+            if shading is not None and shading.light_dir != direction:
+                shading.light_dir, shading.ambient_light = direction, _AMBIENT
 
     def _transform(self) -> STTransform:
         return _placed(self._scale)

@@ -254,7 +254,7 @@ class SlicesView(QWidget):
             box.setToolTip(f"Position of the cross-hair along {AXES[axis]} in voxels, from 0.")
             box.valueChanged.connect(partial(self._on_box, axis))
             name = QLabel(AXES[axis])
-            name.setContentsMargins(8, 0, 0, 0)
+            name.setContentsMargins(8, 0, 4, 0)
             bar.addWidget(name)
             bar.addWidget(box)
         layout = QVBoxLayout(self)

@@ -327,7 +327,6 @@ class Volume3D(QStackedWidget):
         self.legend = QLabel(textFormat=Qt.TextFormat.RichText, wordWrap=True)
         self.legend.setObjectName("volumes.legend")
         self.legend.setAccessibleName("What the colours in 3D stand for")
-        self.legend.setContentsMargins(8, 2, 8, 2)
         self.legend.hide()
         self.size_line = Readout("Size of the box")
         self._canvas_page = QWidget()
