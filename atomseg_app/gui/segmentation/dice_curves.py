@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPen
 
+from atomseg_app.gui.networks.log_plot import LogPlot
 from atomseg_app.networks.training_log import Entry, validations
 
 _PREFIX = "dice_"
@@ -17,25 +17,23 @@ _LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.P
 _MARKS = ("o", "s", "t", "d")
 
 
-class DiceCurves(QWidget):
-    """A line a class, in its colour and a style of its own; drawn by pyqtgraph, which is read when there is a line."""
+class DiceCurves(LogPlot):
+    """A line a class, in its colour and a style of its own."""
+
+    title = "Dice"
+    hint = "Dice of each class, 1 is perfect"
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("segmentation.dice")
-        self.setAccessibleName("Dice of each class while a network learns")
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._inside = QVBoxLayout(self)
-        self._inside.setContentsMargins(1, 1, 1, 1)
-        self._plot: Any = None
-        self._legend: Any = None
+        name = "Dice of each class while a network learns"
+        super().__init__("segmentation.dice", name, QSize(300, 170), (-8, -8))
         self._lines: dict[str, Any] = {}
         self.colours: Mapping[str, str] = {}
         self.latest: dict[str, float] = {}
 
-    def sizeHint(self) -> QSize:
-        """Wider than high."""
-        return QSize(300, 170)
+    @property
+    def filled(self) -> bool:
+        """Whether a validation is in the log."""
+        return bool(self.latest)
 
     def show_log(self, entries: Sequence[Entry], colours: Mapping[str, str]) -> None:
         """Draw the validations of a log; ``colours`` are those of the classes, by name."""
@@ -48,10 +46,8 @@ class DiceCurves(QWidget):
             for name in names
             if name in figures
         }
-        if names and self._plot is None:
-            self._make()
+        self._show_plot(self.filled)
         if self._plot is not None:
-            self._plot.setVisible(bool(names))
             for gone in set(self._lines) - set(names):
                 self._plot.getPlotItem().removeItem(self._lines.pop(gone))
             for name in names:
@@ -60,38 +56,8 @@ class DiceCurves(QWidget):
                 self._line(name).setData(x, y)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The frame, and what comes here while there is nothing."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), self.palette().base())
-        if not self.latest:
-            painter.setPen(self.palette().placeholderText().color())
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "Dice of each class, 1 is perfect")
-        painter.setPen(QPen(self.palette().mid().color(), 1))
-        painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the look and the size of the text."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange):
-            self._restyle()
-
-    def _make(self) -> None:
-        import pyqtgraph  # reading it would cost the first frame of the window 0.3 s
-
-        self._plot = pyqtgraph.PlotWidget(self)
-        self._plot.setAccessibleName(self.accessibleName())
-        item = self._plot.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setLabel("bottom", "Step")
-        item.setLabel("left", "Dice")
+    def _made(self, item: Any) -> None:
         item.setYRange(0, 1, padding=0.02)
-        item.getAxis("bottom").enableAutoSIPrefix(False)
-        self._legend = item.addLegend(offset=(-8, -8))
-        self._inside.addWidget(self._plot)
-        self._restyle()
 
     def _line(self, name: str) -> Any:
         if name not in self._lines:
@@ -101,17 +67,8 @@ class DiceCurves(QWidget):
             self._restyle()
         return self._lines[name]
 
-    def _restyle(self) -> None:
-        if self._plot is None:
-            return
-        palette, font = self.palette(), self.font()
-        self._plot.setBackground(palette.base().color())
-        for side in ("bottom", "left"):
-            axis = self._plot.getPlotItem().getAxis(side)
-            axis.setTickFont(font)
-            axis.label.setFont(font)
-            axis.setPen(palette.mid().color())
-            axis.setTextPen(palette.text().color())
+    def _colour(self) -> None:
+        palette = self.palette()
         for number, (name, line) in enumerate(self._lines.items()):
             colour = QColor(self.colours.get(name.removeprefix(_PREFIX), palette.link().color().name()))
             if abs(colour.lightnessF() - palette.base().color().lightnessF()) < 0.2:
@@ -121,7 +78,3 @@ class DiceCurves(QWidget):
             line.setPen(pen)
             line.setSymbolPen(colour)
             line.setSymbolBrush(colour)
-        self._legend.setBrush(palette.base().color())
-        self._legend.setLabelTextColor(palette.text().color())
-        for _, label in self._legend.items:
-            label.setText(label.text)

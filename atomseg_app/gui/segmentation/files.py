@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog
 
 from atomseg_app.data import Labels, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui.settings import Setting
 from atomseg_app.gui.volumes.filming import Filming, slices_picture, volume_scenarios
+from atomseg_app.gui.volumes.saving import SavePlaces, asked_path
 from atomseg_app.gui.volumes.volume3d import step_for
-from atomseg_app.io.volume_writer import VOLUME_EXTENSIONS
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from atomseg_app.gui.segmentation.tab import SegmentationTab
 
 SAVE_FOLDER = Setting("segmentation.save_folder", "")
-_TITLES = {
-    ".tif": "TIFF stack", ".mrc": "MRC", ".h5": "HDF5", ".ome.zarr": "OME-Zarr", ".vti": "VTK image", ".npy": "NumPy",
-    ".nrrd": "NRRD",
-}  # fmt: skip
 MESH_FORMATS = {".stl": "STL", ".ply": "PLY", ".obj": "OBJ"}
 _OPEN = "Labels (*.tif *.tiff *.mrc *.rec *.nrrd *.h5 *.hdf5 *.npy *.zarr *.vti);;All files (*)"
 _MOST_MESHED = 512**3
@@ -35,14 +31,15 @@ class Files:
 
     def __init__(self, tab: SegmentationTab) -> None:
         self._tab = tab
+        self._places = SavePlaces(tab.context, SAVE_FOLDER)
+        self.remember = self._places.remember
         self.filming = Filming(tab, self.place, self.remember)
 
     # -- labels
 
     def ask_labels(self) -> None:
         """Ask for a file with labels of the volume that is shown."""
-        folder = self._tab.context.settings.get(SAVE_FOLDER)
-        path, _ = QFileDialog.getOpenFileName(self._tab, "Open labels", folder, _OPEN)
+        path, _ = QFileDialog.getOpenFileName(self._tab, "Open labels", self._places.last, _OPEN)
         if path:
             self.open_labels(Path(path))
 
@@ -60,7 +57,7 @@ class Files:
     def ask_save_labels(self) -> None:
         """Ask where, and write the result that is shown, else what was painted."""
         labels = self.labels()
-        path = asked_label_path(self._tab, "Save labels", self.place("_labels.tif"))
+        path = asked_path(self._tab, "Save labels", self.place("_labels.tif"))
         if path is not None:
             self.save_labels(labels, path)
 
@@ -76,7 +73,7 @@ class Files:
         if result is None or entry is None or value not in result.probabilities:
             raise UserError("Show the probability of a class first.")
         place = self.place(f"_probability_{_in_name(entry.class_name(value))}.mrc")
-        path = asked_label_path(self._tab, "Save probabilities", place)
+        path = asked_path(self._tab, "Save probabilities", place)
         if path is not None:
             self.save_probability(result.probabilities[value], path)
 
@@ -134,28 +131,8 @@ class Files:
 
     def place(self, ending: str) -> Path:
         """Where a file goes unless the user says otherwise."""
-        entry, settings = self._tab.model.entry, self._tab.context.settings
-        if entry is None:
-            return Path(f"volume{ending}")
-        folder = settings.get(SAVE_FOLDER) or str(Path(entry.data.source.path or ".").parent)
-        name = entry.title.replace(", ", "_").replace(" ", "_").replace("/", "_")
-        return Path(folder) / f"{name}{ending}"
-
-    def remember(self, path: Path) -> None:
-        """Tell that a file was written, and offer its folder the next time."""
-        self._tab.context.settings.set(SAVE_FOLDER, str(path.parent))
-        self._tab.context.notify.info(f"Written: {path.name}")
-
-
-def asked_label_path(parent: QWidget, title: str, place: Path) -> Path | None:
-    """Where the user wants labels to go, with the extension of a format that they can have; None for nowhere."""
-    filters = {f"{_TITLES[end]} (*{end})": end for end in _TITLES if end in VOLUME_EXTENSIONS}
-    chosen, kind = QFileDialog.getSaveFileName(parent, title, str(place), ";;".join(filters))
-    if not chosen:
-        return None
-    path, end = Path(chosen), filters.get(kind, ".tif")
-    known = any(path.name.lower().endswith(known) for known in VOLUME_EXTENSIONS)
-    return path if known else path.with_name(path.name + end)
+        entry = self._tab.model.entry
+        return Path(f"volume{ending}") if entry is None else self._places.of(entry, ending)
 
 
 def _in_name(name: str) -> str:

@@ -12,8 +12,8 @@ from atomseg_app.data import Labels
 from atomseg_app.errors import UserError
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
-from atomseg_app.gui.segmentation.files import asked_label_path
 from atomseg_app.gui.segmentation.report_dialog import ReportDialog, ScoreReport
+from atomseg_app.gui.volumes.saving import asked_path
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 
@@ -68,7 +68,7 @@ class Judging:
         self._pair()
         entry, chosen = self._tab.model.entry, self._tab.model.chosen
         name = "class" if entry is None else entry.class_name(chosen).replace(" ", "_")
-        path = asked_label_path(self._tab, "Save error map", self._tab.files.place(f"_errors_{name}.tif"))
+        path = asked_path(self._tab, "Save error map", self._tab.files.place(f"_errors_{name}.tif"))
         if path is not None:
             self.save_errors(path)
 
