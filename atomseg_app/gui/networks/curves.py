@@ -20,7 +20,7 @@ class Curves(LogPlot):
     hint = "Loss against steps, while a network learns"
 
     def __init__(self) -> None:
-        super().__init__("networks.curves", "Curves of the training", QSize(420, 260), (-10, 10))
+        super().__init__("networks.curves", "Curves of the training", QSize(420, 260))
         self.points = 0
 
     @property

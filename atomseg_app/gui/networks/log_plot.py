@@ -9,6 +9,9 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 
+_LEGEND_COLUMNS = 3
+
+
 class LogPlot(QWidget):
     """Base of the curves of a training, drawn by pyqtgraph, which is read when there is something to draw.
 
@@ -19,12 +22,12 @@ class LogPlot(QWidget):
     title = ""
     hint = ""
 
-    def __init__(self, name: str, accessible_name: str, size: QSize, legend_offset: tuple[int, int]) -> None:
+    def __init__(self, name: str, accessible_name: str, size: QSize) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setAccessibleName(accessible_name)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._size, self._legend_offset = size, legend_offset
+        self._size = size
         self._inside = QVBoxLayout(self)
         self._inside.setContentsMargins(1, 1, 1, 1)
         self._plot: Any = None
@@ -75,7 +78,10 @@ class LogPlot(QWidget):
         item.setLabel("left", self.title)
         for name in ("bottom", "left"):
             item.getAxis(name).enableAutoSIPrefix(False)
-        self._legend = item.addLegend(offset=self._legend_offset)
+        # Above the lines, in the place of a title: within a low plot it would hide them.
+        self._legend = item.legend = pyqtgraph.LegendItem(colCount=_LEGEND_COLUMNS, verSpacing=0)
+        item.layout.removeItem(item.titleLabel)
+        item.layout.addItem(self._legend, 0, 1)
         self._made(item)
         self._inside.addWidget(self._plot)
         self._restyle()
@@ -102,3 +108,5 @@ class LogPlot(QWidget):
         self._legend.setLabelTextColor(palette.text().color())
         for _, label in self._legend.items:
             label.setText(label.text)
+        rows = -(-len(self._legend.items) // _LEGEND_COLUMNS)
+        self._plot.getPlotItem().layout.setRowFixedHeight(0, rows * (self.fontMetrics().height() + 4))

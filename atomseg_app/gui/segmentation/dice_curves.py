@@ -25,7 +25,7 @@ class DiceCurves(LogPlot):
 
     def __init__(self) -> None:
         name = "Dice of each class while a network learns"
-        super().__init__("segmentation.dice", name, QSize(300, 170), (-8, -8))
+        super().__init__("segmentation.dice", name, QSize(300, 170))
         self._lines: dict[str, Any] = {}
         self.colours: Mapping[str, str] = {}
         self.latest: dict[str, float] = {}
