@@ -59,7 +59,11 @@ class SigmoidUNet(nn.Module):
         )
         self.joined = nn.ModuleList(nn.BatchNorm2d(2 * width) for _, width in steps)
         self.up = nn.ModuleList(_Twice(2 * width, width) for _, width in steps)
-        self.last = nn.Sequential(nn.Conv2d(widths[0], 1, 1), nn.ReLU(), nn.BatchNorm2d(1), nn.Sigmoid())
+        squash = nn.BatchNorm2d(1)
+        with torch.no_grad():  # columns are rare: without this the first thousands of steps learn that alone
+            squash.weight.fill_(2.0)
+            squash.bias.fill_(-3.0)
+        self.last = nn.Sequential(nn.Conv2d(widths[0], 1, 1), nn.ReLU(), squash, nn.Sigmoid())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Mask or image (n, 1, y, x) of images (n, 1, y, x)."""
@@ -119,6 +123,14 @@ class AtomSegNetLoss(nn.Module):
         peak = target.amax()
         floor = torch.where(peak > 0, peak, 1.0) / self.k
         return torch.mean((out - target) ** 2 / (target + floor))
+
+    def probability(self, out: torch.Tensor) -> torch.Tensor:
+        """Probability that a mask of 0 and 1 is 1 where a network taught by this loss answers ``out`` (0..1).
+
+        An error where the mask is 0 costs 1 + k times one where it is 1, so a network in doubt answers less than the
+        probability; this is the closed form of that answer, solved for it.
+        """
+        return (1 + self.k) * out / ((1 + self.k) * out + (1 - out))
 
 
 def _reach(levels: int, up_px: int) -> int:

@@ -57,7 +57,7 @@ class MaskCourse:
         """Loss on fresh pictures."""
         image, mask = _lesson(self._simulator.batch(batch))
         out = self._answer(module, image)
-        return self._criterion(out, mask), {"overlap": _overlap(out.detach(), mask)}
+        return self._criterion(out, mask), {"overlap": self._overlap(out.detach(), mask)}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Mean loss and overlap with the true masks (Dice) on the fixed set."""
@@ -66,7 +66,7 @@ class MaskCourse:
             self._report.check()
             out = self._answer(module, image)
             totals["loss"] += float(self._criterion(out, mask)) / len(self._validation)
-            totals["overlap"] += _overlap(out, mask) / len(self._validation)
+            totals["overlap"] += self._overlap(out, mask) / len(self._validation)
         return totals
 
     def _answer(self, module: nn.Module, image: torch.Tensor) -> torch.Tensor:
@@ -75,13 +75,12 @@ class MaskCourse:
             out: torch.Tensor = module(image)
         return out.float()
 
+    def _overlap(self, out: torch.Tensor, mask: torch.Tensor) -> float:
+        """Dice coefficient of what an answer says is in columns rather than not."""
+        found = (self._criterion.probability(out) > 0.5).float()
+        both = (found + mask).sum().clamp(min=1)
+        return float(2 * (found * mask).sum() / both)
+
 
 def _lesson(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return zero_to_one(batch.image)[:, None], circular_mask(batch)
-
-
-def _overlap(out: torch.Tensor, mask: torch.Tensor) -> float:
-    """Dice coefficient of an answer above one half."""
-    found = (out > 0.5).float()
-    both = (found + mask).sum().clamp(min=1)
-    return float(2 * (found * mask).sum() / both)

@@ -45,13 +45,13 @@ class CatalystPreset:
     off_surface: Range = (0.2, 0.85)
     touching: float = 0.06
     texture: Range = (0.05, 0.2)
-    metal_ratio: Range = (4.0, 6.5)
-    brightness: float = 0.5
-    blur_px: Range = (0.8, 1.3)
+    metal_ratio: Range = (3.3, 5.6)
+    brightness: float = 0.62
+    blur_px: Range = (1.1, 1.7)
     saturation: Range = (0.0, 0.2)
     last_tilt_deg: Range = (72.0, 78.0)
     step_deg: Range = (1.5, 2.5)
-    dose: Range = (150.0, 500.0)
+    dose: Range = (110.0, 320.0)
     shift_px: Range = (0.3, 0.6)
     tilt_error_deg: Range = (0.0, 0.1)
     sirt: float = 0.3
