@@ -1,11 +1,11 @@
 """Figures of missing-wedge filling: ``atomseg bench wedge``.
 
 Families of objects that no network was trained or chosen on; the networks are those that are installed, ours is
-``wedge-residual``. The variable ``ATOMSEG_BENCH_PARTS`` names parts (table, protocol, projections, elongation, ghosts,
-atoms, time), ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a twenty-fifth of how
-many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the former are (128),
-``ATOMSEG_BENCH_VOLUMES`` how many volumes of each kind ghosts are looked for in (2), ``ATOMSEG_BENCH_SLICES`` on how
-many slices the time is measured (64).
+``wedge-residual``. The variable ``ATOMSEG_BENCH_PARTS`` names parts (table, papers, protocol, projections, elongation,
+ghosts, atoms, time), ``ATOMSEG_BENCH_PICTURES`` says how many slices of a family the tables use (8) and a twenty-fifth
+of how many the protocol of TomoFillNet's authors uses in all (200), ``ATOMSEG_BENCH_SIZE`` how large the former are
+(128), ``ATOMSEG_BENCH_VOLUMES`` how many volumes of each kind ghosts are looked for in (2), ``ATOMSEG_BENCH_SLICES`` on
+how many slices the time is measured (64).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from atomseg_app.benchmarks import (
     wedge_atoms,
     wedge_elongation,
     wedge_failures,
+    wedge_papers,
     wedge_projections,
     wedge_protocol,
     wedge_table,
@@ -36,6 +37,7 @@ def run() -> int:
     volumes = number(VOLUMES_VARIABLE, wedge_failures.VOLUMES)
     by_pool: dict[str, Callable[[Executor], bool]] = {
         "table": lambda pool: wedge_table.run(pool, count, size_px),
+        "papers": lambda pool: wedge_papers.run(pool, count, size_px),
         "protocol": lambda pool: wedge_protocol.run(pool, _PROTOCOL * count),
         "projections": lambda pool: wedge_projections.run(pool, count, size_px),
     }

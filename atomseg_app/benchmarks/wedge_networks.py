@@ -43,6 +43,11 @@ def training_of(name: str) -> str:
     return "; ".join(told)
 
 
+def converged(model: str) -> bool:
+    """Whether the loss of an installed model had stopped falling when its training ended."""
+    return find_model(model).card.training.converged
+
+
 def there(model: str) -> bool:
     """Whether a model of that name is installed."""
     try:

@@ -106,6 +106,7 @@ class _Run:
         self._views, self._settings, self._report, self._device = views, settings, report, device
         self._method = None if settings.method == "self" else method_of(settings, device)
         self.models = "" if self._method is None else self._method.models
+        self.cards = () if self._method is None else self._method.cards
         shape = (views.width, views.slices, views.width)
         self.volume = new_volume(shape)
         self.spread = new_volume(shape) if settings.uncertainty else None
@@ -258,5 +259,11 @@ def _tell(series: TiltSeries, settings: FillWedge, run: _Run, report: Report) ->
         )
     else:
         report.note(f"The views leave no wedge out; fine detail between them is inferred {by}.")
+    for card in run.cards:
+        if not card.training.converged:
+            report.note(
+                f"The loss of {card.name} was still falling when its training ended "
+                f"({card.training.hours:.2g} hours, {card.training.samples:,} slices)."
+            )
     for text in range_notes(*run.distance):
         report.note(text)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from atomseg_app.benchmarks import wedge, wedge_atoms, wedge_table
+from atomseg_app.benchmarks import wedge, wedge_atoms, wedge_papers, wedge_table
 from atomseg_app.benchmarks.options import COUNT_VARIABLE, PARTS_VARIABLE, number, parts
 from atomseg_app.benchmarks.wedge_classical import classical, sart, tv, tv_oracle
 from atomseg_app.benchmarks.wedge_networks import OURS
 from atomseg_app.benchmarks.wedge_scenes import CONDITIONS, EXACT, FAMILIES, protocol_tilts, scene, wedge_tilts
 from atomseg_app.errors import UserError
+from atomseg_app.networks.card import find_model
 from atomseg_app.networks.image_losses import decibels, similarity
 from atomseg_app.rays.reconstruct import sirt
 from atomseg_app.simulate.wedge_preset import HELD_OUT
@@ -98,6 +99,14 @@ def test_the_verdict_is_by_the_best_opponent(capsys: pytest.CaptureFixture[str])
     assert not wedge_table._verdict(EXACT, {30: {name: scores[name] for name in ("SART", "TV, oracle")}})
 
 
+def test_networks_whose_loss_was_falling_are_marked() -> None:
+    assert wedge_papers.marked("WBP") == "WBP"
+    assert wedge_papers.marked(OURS) == OURS + " (*)" * (not find_model("wedge-residual").card.training.converged)
+    scores = wedge_papers.measured(wedge_papers.Task("twins", 45.0, EXACT, 2, 64))
+    assert scores[OURS][0] > scores["WBP"][0]
+    assert scores[OURS][1] > scores["WBP"][1]
+
+
 def test_options_are_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(COUNT_VARIABLE, raising=False)
     assert number(COUNT_VARIABLE, 8) == 8
@@ -115,6 +124,8 @@ def test_parts_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv(PARTS_VARIABLE, "time, table")
     assert parts(["table", "atoms", "time"]) == ["time", "table"]
     monkeypatch.setenv(PARTS_VARIABLE, "table,ghost")
-    with pytest.raises(UserError, match="names 'ghost'; parts are table, protocol, projections, elongation, ghosts"):
+    with pytest.raises(
+        UserError, match="names 'ghost'; parts are table, papers, protocol, projections, elongation, ghosts"
+    ):
         wedge.run()
     assert capsys.readouterr().out == ""

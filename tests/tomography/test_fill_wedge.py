@@ -15,6 +15,7 @@ from atomseg_app import operations, places
 from atomseg_app.alignment import Alignment
 from atomseg_app.data import TiltSeries, Volume
 from atomseg_app.errors import Cancelled, UserError
+from atomseg_app.networks.card import find_model
 from atomseg_app.operations import Report
 from atomseg_app.simulate.ellipsoids import phantom
 from atomseg_app.tomography import fill_wedge as filling
@@ -69,6 +70,8 @@ def test_projections_of_the_answer_are_what_was_measured(sample) -> None:
     (told,) = [note for note in step.notes if "Inferred" in note]
     assert "62.5 to 117.5 degrees, 31 % of all directions, filled by wedge-residual (method best)" in told
     assert (volume.metadata["inferred_from_deg"], volume.metadata["inferred_to_deg"]) == ([62.5], [117.5])
+    falling = [note for note in step.notes if "loss of wedge-residual was still falling" in note]
+    assert len(falling) == (not find_model("wedge-residual").card.training.converged)
 
 
 @pytest.mark.parametrize("method", ["best", "joint", "residual"])
