@@ -12,7 +12,6 @@ from torch import nn
 from atomseg_app.atoms.locators import Method, locate
 from atomseg_app.atoms.network_pass import resampled
 from atomseg_app.benchmarks.hard_set import Finder, Found, Picture
-from atomseg_app.networks.atomsegnet import AtomSegNetLoss
 from atomseg_app.networks.card import ModelCard, list_models
 from atomseg_app.networks.columns import SIGMA_PX, Normalisation
 from atomseg_app.networks.mask_training import zero_to_one
@@ -27,7 +26,7 @@ _WAYS = {"as it is": False, "resized by the true width": True}
 
 @dataclass(frozen=True)
 class MaskNetwork:
-    """Columns located in the probability of the mask that a network of AtomSegNet's makes of a picture.
+    """Columns located in the mask that a network of AtomSegNet's makes of a picture.
 
     ``resized``: the picture is first brought to the scale of the training by its true column width, which stands for a
     user who does that by hand as well as can be.
@@ -45,8 +44,8 @@ class MaskNetwork:
         if self.resized:
             factor = SIGMA_PX / picture.sigma_px
             pixels = resampled(pixels, (max(16, round(height * factor)), max(16, round(width * factor))))
-        mask = AtomSegNetLoss().probability(apply_tiled(module, _normalised(pixels, card), Report()).float())
-        places = locate(mask.reshape(pixels.shape).cpu().numpy(), self.locator)
+        mask = apply_tiled(module, _normalised(pixels, card), Report())
+        places = locate(mask.reshape(pixels.shape).float().cpu().numpy(), self.locator)
         ratio = np.array([width / pixels.shape[1], height / pixels.shape[0]])
         return Found((places + 0.5) * ratio - 0.5)
 

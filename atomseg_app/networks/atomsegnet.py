@@ -124,14 +124,6 @@ class AtomSegNetLoss(nn.Module):
         floor = torch.where(peak > 0, peak, 1.0) / self.k
         return torch.mean((out - target) ** 2 / (target + floor))
 
-    def probability(self, out: torch.Tensor) -> torch.Tensor:
-        """Probability that a mask of 0 and 1 is 1 where a network taught by this loss answers ``out`` (0..1).
-
-        An error where the mask is 0 costs 1 + k times one where it is 1, so a network in doubt answers less than the
-        probability; this is the closed form of that answer, solved for it.
-        """
-        return (1 + self.k) * out / ((1 + self.k) * out + (1 - out))
-
 
 def _reach(levels: int, up_px: int) -> int:
     """Pixels that a U-Net's answer can depend on to each side: two 3 x 3 convolutions a level on either way.

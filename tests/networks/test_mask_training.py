@@ -10,12 +10,12 @@ import torch
 
 from atomseg_app.atoms.column_model import column_network
 from atomseg_app.errors import UserError
-from atomseg_app.networks.atomsegnet import AtomSegNetLoss, SigmoidUNet
+from atomseg_app.networks.atomsegnet import SigmoidUNet
 from atomseg_app.networks.card import read_card
 from atomseg_app.networks.column_model import new_network, train_columns
 from atomseg_app.networks.column_settings import TrainColumns
 from atomseg_app.networks.column_training import column_seeds
-from atomseg_app.networks.mask_training import MaskCourse, circular_mask, zero_to_one
+from atomseg_app.networks.mask_training import MaskCourse, circular_mask, mask_loss, zero_to_one
 from atomseg_app.operations import Report
 from atomseg_app.simulate.preset import PRESETS
 from atomseg_app.simulate.simulator import Simulator
@@ -53,20 +53,20 @@ def test_it_learns_masks_by_heart_and_in_doubt_answers_that_there_is_nothing() -
     course, module = MaskCourse(SMALL, 3, CPU, validation=8), SigmoidUNet((8, 16, 32))
     with torch.no_grad():
         begun = course.validate(module.eval())
-    assert begun["loss"] < 0.2, "columns are rare, and it begins by saying so"
+    assert begun["loss"] < 0.6, "columns are rare, and it begins by saying so"
     batch = Simulator(SMALL, 5, CPU).batch(2)
-    image, mask, criterion = zero_to_one(batch.image)[:, None], circular_mask(batch), AtomSegNetLoss()
+    image, mask = zero_to_one(batch.image)[:, None], circular_mask(batch)
     optimiser = torch.optim.AdamW(module.parameters(), lr=2e-2)
     losses = []
     for _ in range(60):
         module.train()
-        loss = criterion(module(image), mask)
+        loss = mask_loss(module(image), mask)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.4 * losses[0]
-    found = criterion.probability(module(image).detach()) > 0.5
+    assert losses[-1] < 0.6 * losses[0]
+    found = module(image).detach() > 0.5
     assert (found != (mask > 0.5)).float().mean() < 0.6 * mask.mean(), "better than answering that there is nothing"
 
 
@@ -84,7 +84,7 @@ def test_the_lessons_give_a_loss_to_learn_from_and_how_much_of_the_masks_is_met(
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return next(self.masks)
 
-    assert course.validate(Perfect()) == {"loss": 0.0, "overlap": 1.0}
+    assert course.validate(Perfect()) == pytest.approx({"loss": 0.0, "overlap": 1.0}, abs=1e-5)
 
 
 def test_its_card_says_what_it_is_and_finding_refuses_it(tmp_path: Path) -> None:
