@@ -49,7 +49,7 @@ class Starting:
         entry = self._tab.model.entry
         if entry is not None and entry.store is not None:
             shape = entry.data.shape
-            take = self._taker(self._tab.model.current_id, "Clear labels", int(entry.store.values.nbytes))
+            take = self._taker(self._tab.model.current_id, "Clear labels")
             if entry.store.values.size < live_arrays.LIVE_BYTES:
                 take(LabelStore.empty(shape))
             else:
@@ -61,7 +61,7 @@ class Starting:
         if result is None:
             return
         values, name = result.labels.values, result.name
-        change = self._taker(entry_id, f"Paint on from {name}", int(values.nbytes))
+        change = self._taker(entry_id, f"Paint on from {name}")
 
         def take(store: LabelStore) -> None:
             change(store)
@@ -86,7 +86,7 @@ class Starting:
 
         self._background.run(lambda: LabelStore.copy_of(values), while_alive(tab, counted))
 
-    def _taker(self, entry_id: int, text: str, cost_bytes: int) -> Callable[[LabelStore], None]:
+    def _taker(self, entry_id: int, text: str) -> Callable[[LabelStore], None]:
         """Gives an entry other labels as one undo step."""
         tab = self._tab
 
@@ -94,6 +94,7 @@ class Starting:
             entry = tab.model.entries.get(entry_id)
             if entry is not None:
                 after = replace(entry, store=store)
-                tab.context.undo.push(edits.ChangeEntry(tab.model, entry_id, text, after, cost_bytes))
+                held = store if entry.store is None else entry.store  # one of both is kept for undo or redo
+                tab.context.undo.push(edits.ChangeEntry(tab.model, entry_id, text, after, held.cost_bytes))
 
         return take

@@ -271,7 +271,7 @@ class SegmentationTab(Tab):
         """Close the volume that is shown."""
         entry = self.model.entry
         if entry is not None:
-            painted = 0 if entry.store is None else int(entry.store.values.nbytes)
+            painted = 0 if entry.store is None else entry.store.cost_bytes
             cost = int(entry.data.values.nbytes) + painted + sum(edits.cost_of(each) for each in entry.results)
             self.context.undo.push(CloseEntry(self.model, self.model.current_id, "", cost))
 
