@@ -37,6 +37,7 @@ _GROUPS = 1000  # sublattices of a grain are numbered within this
 _EDGE_SIGMA = 2.0  # sites whose core the border cuts are not judged
 _TAIL_SIGMA = 4.0  # how far outside the image a column may stand whose tail is in it
 _MISSED_SIGMA = 1.0  # how far inside the image the border may hide a column from detection
+_SOUND_LEFT_OUT = 0.2  # sound columns an image, at most, that are not counted to what is usual
 _LIKE_OTHER = 2.5  # standard deviations within which an intensity is that of another sublattice
 _SURE_CIRCUIT = 3.0  # standard deviations between a circuit's steps and other ones
 _WIDEST = 8.0  # standard deviations up to which true defects are spread, at least
@@ -137,8 +138,11 @@ def _judged(
     off = _off_lattice(lattice, whole[:count], shape, cores)
     member = whole & ~is_site & (group >= 0)
     judged = whole & inside & np.isin(group, _common(group[member]))
-    threshold = parameters.false_alarms / max(int(judged.sum()) + len(off), 1)
-    departed = departures(xy, value, error, group, member, judged, threshold)
+    compared = max(int(judged.sum()) + len(off), 1)
+    threshold = parameters.false_alarms / compared
+    # Who asks for many alarms calls sound columns too: they stay among those that say how much scatter is usual.
+    unusual = min(parameters.false_alarms, _SOUND_LEFT_OUT) / compared
+    departed = departures(xy, value, error, group, member, judged, unusual)
     p_value, score = departed.p_value.copy(), departed.score.copy()
     p_value[is_site & (score > 0)] = 1.0  # brighter than a column, and yet none was found
     score[off] = value[off] / error[off]

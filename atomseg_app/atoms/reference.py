@@ -37,7 +37,8 @@ class Departures:
     """Arrays (n,): the expected value, the standardised departure, its two-sided p-value; NaN where not judged.
 
     ``error`` is the standard deviation that the departure was divided by, ``scatter`` the part of it that is the
-    group's own, ``freedom`` the degrees of freedom of the scatter (infinite where error bars alone explain it).
+    group's own, ``freedom`` the degrees of freedom of the scatter (infinite where error bars alone explain it). A
+    member is no part of the scatter that it is compared with.
     """
 
     expected: Floats
@@ -46,12 +47,6 @@ class Departures:
     freedom: Floats
     score: Floats
     p_value: Floats
-
-    def score_of(self, value: Floats, error: Floats, rows: Ints) -> tuple[Floats, Floats]:
-        """Score and p-value of other values with error bars (m,) against what is expected at some rows (m,)."""
-        local = np.sqrt(np.maximum(self.error[rows] ** 2, 0) + error**2)
-        score = (value - self.expected[rows]) / local
-        return score, two_sided(score, self.freedom[rows])
 
 
 def two_sided(score: Floats, freedom: Floats) -> Floats:
@@ -117,10 +112,16 @@ def _in_group(xy_px: Floats, value: Floats, error: Floats, member: Bools, chance
     rough = _own_scatter(lambda share: _clipped_sd((departure / total(share))[member]), departure, level)
     kept = np.flatnonzero(member)[_usual((departure / total(rough))[member], used, chance, rough == 0)]
     share = _own_scatter(lambda share: float(np.sqrt(np.mean((departure / total(share))[kept] ** 2))), departure, level)
-    scatter = share * level
-    freedom = np.full(len(value), max(len(kept) - used, 1.0) if share > 0 else np.inf)
-    score = departure / total(share)
-    return Departures(expected, total(share), scatter, freedom, score, two_sided(score, freedom))
+    scale = total(share)
+    freedom = np.full(len(value), np.inf)
+    if share > 0:
+        # A member that widened the scatter it is compared with would hide itself: each is left out of its own.
+        freedom[:] = max(len(kept) - used, 1.0)
+        freedom[kept] = max(len(kept) - 1 - used, 1.0)
+        others = (len(kept) - (departure / scale)[kept] ** 2) / (len(kept) - 1)
+        scale[kept] = np.maximum(scale[kept] * np.sqrt(np.maximum(others, 0)), total(0.0)[kept])
+    score = departure / scale
+    return Departures(expected, scale, share * level, freedom, score, two_sided(score, freedom))
 
 
 def _usual(standing: Floats, terms: float, chance: float, known: bool) -> Ints:

@@ -75,6 +75,32 @@ def test_p_values_of_sound_columns_are_honest_in_the_tail(count, own, error, ram
     assert share == pytest.approx(0.01, abs=0.006)
 
 
+@pytest.mark.parametrize(("alarms", "count"), [(1.0, 60), (6.0, 60), (6.0, 20)])
+def test_as_many_sound_values_are_called_as_are_asked_for(alarms, count):
+    """Also where the p-value asked for is so large that what it calls would narrow the scatter of the rest."""
+    rng = np.random.default_rng(8)
+    xy, chance, groups = rng.uniform(0, 100, (count, 2)), alarms / count, 50
+    called = 0
+    for _ in range(groups):
+        value = 1000 * (1 + 0.05 * rng.normal(size=count))
+        found = departures(
+            xy, value, np.full(count, 1.0), np.zeros(count, int), np.ones(count, bool), chance=0.2 / count
+        )
+        called += int((found.p_value < chance).sum())
+    assert called / groups == pytest.approx(alarms, abs=0.1 * alarms + 3 * np.sqrt(alarms / groups))
+
+
+def test_pictures_without_defects_give_the_false_alarms_asked_for():
+    """36 are expected, 6 more or fewer by chance; three times as many came where the called ones set the scatter."""
+    pictures, alarms, found = 12, 3.0, 0
+    for seed in range(pictures):
+        xy, size = grid(side=9, seed=seed)
+        share = 1 + 0.02 * np.random.default_rng([seed, 1]).normal(size=len(xy))
+        image = scene(xy, size, share, ramp=0.3, seed=seed)
+        found += len(intensity_defects(defects_of(columns_at(xy, size), image, false_alarms=alarms)))
+    assert 0.7 * pictures * alarms - 6 < found < 1.3 * pictures * alarms + 6
+
+
 def test_departures_follow_gain_and_forget_a_ramp_that_all_share():
     rng = np.random.default_rng(4)
     xy, value = rng.uniform(0, 100, (80, 2)), 100 + 3 * rng.normal(size=80)
