@@ -13,10 +13,12 @@ from atomseg_app.io.scratch import scratch
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Report
+from atomseg_app.segmentation.error_codes import RIGHT
 from atomseg_app.segmentation.settings import TrainSegmentation
 
 _CHECKPOINT_S = 20.0
 _GUESSED_FROM = 2000
+_THIN = 0.12
 
 
 def edit_labels(task: Task, report: Report) -> TaskResult:
@@ -89,7 +91,9 @@ def label_surfaces(task: Task, report: Report) -> TaskResult:
     items: list[Image] = []
     for number, value in enumerate(values):
         part = report.part(number / len(values), (number + 1) / len(values))
-        vertices, faces = surface(_shares(labels.values, value, step), 0.5, part)
+        # Errors are mostly a voxel thick: at half their share smoothing and blocks would leave nothing of them.
+        level = _THIN if len(task.inputs) > 1 and value != RIGHT else 0.5
+        vertices, faces = surface(_shares(labels.values, value, step), level, part)
         whole = np.asarray(vertices * step + (step - 1) / 2, np.float32)
         items += [Image(whole, (None, None)), Image(faces, (None, None))]
     return TaskResult(values, tuple(items))

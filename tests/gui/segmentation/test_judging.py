@@ -24,13 +24,14 @@ from tests.gui.segmentation.driving import JOB_MS, LEFT, click, idle
 
 @pytest.fixture
 def judged(filled, truth):
-    """A result that misses one particle and invents a block of 12 voxels, beside the truth, with probabilities."""
+    """A result that misses a particle and invents a block of 12 voxels and a single one, the truth, probabilities."""
     tab = filled
     wrong = truth.copy()
     z, y, x = CENTRES[0]
     near = wrong[z - 5 : z + 6, y - 5 : y + 6, x - 5 : x + 6]
     near[near == 2] = 1
     wrong[20:22, 2:4, 20:23] = 2
+    wrong[3, 34, 5] = 2
 
     def labels(values: np.ndarray) -> Labels:
         return Labels(values, tab.model.volume().pixel_size_nm, classes=tab.model.entry.classes)
@@ -55,7 +56,9 @@ def test_errors_are_drawn_in_3d_in_two_colours_with_a_legend(judged, qtbot):
     assert (much.colour, missed.colour) == ("#e69f00", "#0072b2")
     assert right.opacity < 0.3 < much.opacity
     np.testing.assert_allclose(missed.vertices.mean(0), CENTRES[0][::-1], atol=0.5)
-    np.testing.assert_allclose(much.vertices.mean(0), (21, 2.5, 20.5), atol=0.6)
+    block, single = much.vertices[much.vertices[:, 2] > 10], much.vertices[much.vertices[:, 2] < 10]
+    np.testing.assert_allclose(block.mean(0), (21, 2.5, 20.5), atol=0.6)
+    np.testing.assert_allclose(single.mean(0), (5, 34, 3), atol=0.6, err_msg="a single voxel is seen, too")
     assert tab.volume3d.legend.isVisible()
     for words in ("metal", "too much (FP)", "missed (FN)", "#e69f00", "#0072b2"):
         assert words in tab.volume3d.legend.text()
@@ -75,7 +78,7 @@ def test_the_error_map_is_written_as_labels(judged, qtbot, tmp_path: Path):
         job = tab.judging.save_errors(tmp_path / name)
         qtbot.waitUntil(lambda job=job: job.state == "done", timeout=JOB_MS)
     codes = tifffile.imread(tmp_path / "errors.tif")
-    assert (codes == TOO_MUCH).sum() == 12
+    assert (codes == TOO_MUCH).sum() == 13
     assert codes[CENTRES[0]] == MISSED
     assert codes[CENTRES[1]] == RIGHT
     tab.files.open_labels(tmp_path / "errors.mrc")
