@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from atomseg_app.networks.store import load_model
 from atomseg_app.networks.wedge_residual import WedgeResidual
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.rays.reconstruct import fbp, total_variation
@@ -78,6 +79,23 @@ def test_a_complete_slice_is_nearer_to_the_truth_than_its_back_projection(networ
     beam = ParallelBeam(FULL, SIZE)
     answer, plain = network(views, beam), fbp(beam, views)
     assert float(((answer - truth).norm(dim=(1, 2)) / (plain - truth).norm(dim=(1, 2))).max()) < 1
+
+
+@pytest.mark.parametrize("tilts", [FULL, LIMITED], ids=["complete", "limited"])
+@torch.no_grad()
+def test_the_bundled_network_changes_views_by_their_noise(tilts: torch.Tensor) -> None:
+    """At a size that it was trained near: the truth itself is as far from the views, for noise and interpolation."""
+    module, _ = load_model("wedge-residual")
+    size = 96
+    batch = WedgeSimulator(replace(CLEAN, size_px=size), 11, torch.device("cpu")).batch(3, tilts)
+    rms = 0.02 * batch.views.amax((1, 2))[:, None, None]
+    views = batch.views + rms * torch.randn(batch.views.shape, generator=torch.Generator().manual_seed(5))
+    beam = ParallelBeam(tilts, size)
+    answer = module(views, beam)
+    changed, wanted = ((beam.project(one) - views).norm(dim=(1, 2)) for one in (answer, batch.truth))
+    assert float((changed / wanted).max()) < 1.1
+    blocks = torch.cat([module(views[:1], beam), module(views[1:], beam)])
+    assert float((blocks - answer).abs().max()) < 0.01 * float(answer.max())
 
 
 @torch.no_grad()
