@@ -107,6 +107,7 @@ def _quiet(
             found[order, first : first + _BLOCK] = part.transpose(1, 0, 2)
     if not turned:
         return found
+    report.note("The views were turned to the axis and back, which softens sharp edges a little.")
     warp = Warp(geometry)
     known = warp(Warp(geometry).undone(np.ones_like(views))) > _SEEN
     return np.where(known, warp(found), views)

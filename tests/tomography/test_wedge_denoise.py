@@ -103,6 +103,7 @@ def test_turned_and_moved_views_come_back_to_their_places() -> None:
     inner = np.s_[:, 3:-3]
     assert off(result.values[inner], clean[inner]) < 0.5 * off(noisy[inner], clean[inner])
     assert result.alignment == alignment
+    assert any("turned to the axis and back" in note for note in result.history[-1].notes)
 
 
 @pytest.mark.parametrize(
