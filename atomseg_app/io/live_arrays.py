@@ -26,6 +26,7 @@ from atomseg_app.io.mapped import byte_count
 LIVE_BYTES = 256 << 20
 """Arrays from this size on are kept in files."""
 _ROOM_BYTES = 256 << 20
+_BLOCK_BYTES = 4 << 20
 
 LiveArray = npt.NDArray[Any]
 
@@ -36,10 +37,19 @@ def live_array(shape: Sequence[int], dtype: npt.DTypeLike, fill: int) -> LiveArr
     size = byte_count(shape, kind.itemsize)
     if shutil.disk_usage(path.parent).free < size + _ROOM_BYTES:
         raise UserError(f"There is no room for {size / 1e9:.3g} GB of labels in {path.parent}; free some space.")
-    made: LiveArray = np.lib.format.open_memmap(path, "w+", kind, tuple(shape))
-    for plane in made:
-        plane[...] = fill
-    return _owned(made, path)
+    offset = np.lib.format.open_memmap(path, "w+", kind, tuple(shape)).offset
+    block = np.full(_BLOCK_BYTES // kind.itemsize, fill, kind).tobytes()
+    try:
+        with path.open("r+b") as file:  # written, not mapped page by page, which takes three times as long
+            file.seek(offset)
+            for done in range(0, size, len(block)):
+                file.write(block[: size - done])
+    except OSError as problem:
+        _remove(path)
+        raise UserError(
+            f"There is no room for labels in {path.parent} ({problem.strerror}); free some space."
+        ) from None
+    return _owned(np.load(path, mmap_mode="r+", allow_pickle=False), path)
 
 
 def adopted(kept: npt.NDArray[Any]) -> LiveArray | None:

@@ -229,7 +229,7 @@ class Histogram(QWidget):
         inside = self.rect().adjusted(8, 2, -8, -2)
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         top_edge, bottom_edge = Qt.AlignmentFlag.AlignTop, Qt.AlignmentFlag.AlignBottom
-        title = f"{len(sizes)} particles, at most {most} a bar"
+        title = f"{len(sizes)} whole particles, at most {most} a bar"
         painter.drawText(inside, left | top_edge, title)
         painter.drawText(inside.adjusted(0, 0, 0, -line), left | bottom_edge, "0")
         painter.drawText(inside.adjusted(0, 0, 0, -line), right | bottom_edge, value_text(high, 3))

@@ -110,7 +110,9 @@ class Overlays(QObject):
             result = colour_table(of_result | {v: c for v, c in colours.items() if v in of_result}, shown.opacity)
             result[0] = 0 if 0 in of_result else result[0]  # the background of a whole volume would hide it
         unsure = ramp_table(UNSURE, 0.9) if shown.uncertainty and found is not None else CLEAR
-        return colour_table(colours, shown.opacity) if shown.painted else CLEAR, result, unsure
+        # Errors against what was painted lie under it: there they alone are shown.
+        hidden = not shown.painted or (shown.errors and shown.reference < 0)
+        return CLEAR if hidden else colour_table(colours, shown.opacity), result, unsure
 
     def _probability(self) -> Volume | None:
         """The probability that is drawn in place of the result."""

@@ -12,12 +12,14 @@ from PySide6.QtTest import QTest
 
 from atomseg_app.data import Labels, Source, Volume
 from atomseg_app.gui.main_window import MainWindow
-from atomseg_app.gui.segmentation.label_store import LabelStore
+from atomseg_app.gui.segmentation.label_store import Box, LabelStore
 from atomseg_app.gui.segmentation.model import Result
 from atomseg_app.gui.segmentation.particles import csv_text
 from atomseg_app.gui.segmentation.preview import cut_out
 from atomseg_app.gui.volumes.gl_check import gl_facts
+from atomseg_app.io import live_arrays
 from atomseg_app.label_classes import IGNORE
+from atomseg_app.segmentation.settings import TrainSegmentation
 from tests.gui.driving import OPEN_MS, answer
 from tests.gui.segmentation.conftest import CENTRES, SHAPE
 from tests.gui.segmentation.driving import JOB_MS, LEFT, click, paint_truth, place
@@ -252,3 +254,38 @@ def test_meshes_are_written_a_file_a_class_in_nm(segmented, truth, qtbot, tmp_pa
     corners = np.frombuffer(raw[84:], face)["corners"].astype(float)
     volume = np.einsum("ni,ni->n", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
     assert volume == pytest.approx((truth == 2).sum() * 0.25, rel=0.05), "signed volume of closed meshes, in nm3"
+
+
+def test_what_was_painted_comes_back_when_everything_is_done_again(filled):
+    """The step before the first stroke knows of no labels; doing it again must not hide those that came later."""
+    tab = filled
+    click(tab, "add_class")
+    tab.model.choose(1)
+    assert tab.painter.begin("Paint")
+    tab.painter.fill_box(Box((2, 3, 4), (3, 9, 9)), np.ones((1, 6, 5), bool))
+    tab.painter.end()
+    for _ in range(2):
+        tab.context.actions.trigger("edit.undo")
+    assert not tab.model.entry.painted
+    for _ in range(2):
+        tab.context.actions.trigger("edit.redo")
+    assert tab.model.entry.store.counts[1] == 30
+
+
+def test_room_for_large_labels_is_made_when_a_tool_is_taken(tab, volume, truth, qtbot, monkeypatch):
+    monkeypatch.setattr(live_arrays, "LIVE_BYTES", 1)
+    tab.window().show_item(volume)
+    assert tab.model.entry.store is None, "looking takes no room"
+    tab.take_tool("brush")
+    if tab.model.preparing:
+        assert not tab.painter.begin("Paint"), "not yet"
+    qtbot.waitUntil(lambda: tab.model.entry.store is not None, timeout=JOB_MS)
+    assert live_arrays.file_of(tab.model.entry.store.values) is not None
+    paint_truth(tab, truth, (4,))
+    tab.starting.clear()
+    qtbot.waitUntil(lambda: not tab.model.entry.painted, timeout=JOB_MS)
+    tab.context.actions.trigger("edit.undo")
+    np.testing.assert_array_equal(tab.model.entry.store.values[4], truth[4])
+    task = tab.steps.train.run.train_task(TrainSegmentation(), tab.steps.train.run.folder("x"), resume=False)
+    assert task.arguments["slices"] == [4]
+    assert task.inputs[1].shape == (1, *truth.shape[1:])

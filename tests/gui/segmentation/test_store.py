@@ -8,14 +8,22 @@ from scipy import ndimage
 
 from atomseg_app.gui.segmentation import masks
 from atomseg_app.gui.segmentation.label_store import Box, LabelStore
+from atomseg_app.io import live_arrays
 from atomseg_app.label_classes import IGNORE
 
 SHAPE = (20, 150, 170)
 
 
-@pytest.fixture
-def store() -> LabelStore:
-    return LabelStore.empty(SHAPE)
+@pytest.fixture(params=["in memory", "in a file"])
+def store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> LabelStore:
+    if request.param == "in a file":
+        monkeypatch.setenv("ATOMSEG_HOME", str(tmp_path_factory.mktemp("home")))
+        monkeypatch.setattr(live_arrays, "LIVE_BYTES", 1)
+    store = LabelStore.empty(SHAPE)
+    assert (live_arrays.file_of(store.values) is not None) == (request.param == "in a file")
+    return store
 
 
 def dab(store: LabelStore, start: tuple[int, int, int], size: tuple[int, int, int], value: int) -> None:
@@ -139,3 +147,14 @@ def test_flooding_finds_what_an_independent_labelling_finds(rng):
     for seed in ((0, 0), (45, 60), (89, 119), (20, 100)):
         wanted = (parts == parts[seed]) & same if same[seed] else np.zeros_like(same)
         np.testing.assert_array_equal(masks.flooded(same, seed), wanted)
+
+
+def test_copies_are_counted_and_can_take_zeros_for_unlabelled(store, rng):
+    values = rng.choice([0, 1, 2, IGNORE], SHAPE).astype(np.uint8)
+    copied = LabelStore.copy_of(values)
+    np.testing.assert_array_equal(copied.values, values)
+    counted(copied)
+    sparse = LabelStore.copy_of(values, zero_is_empty=True)
+    np.testing.assert_array_equal(sparse.values, np.where(values == 0, IGNORE, values))
+    counted(sparse)
+    assert store.cost_bytes == (4096 if live_arrays.file_of(store.values) else store.values.nbytes)
