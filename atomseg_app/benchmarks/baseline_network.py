@@ -12,6 +12,7 @@ from torch import nn
 from atomseg_app.atoms.locators import Method, locate
 from atomseg_app.atoms.network_pass import resampled
 from atomseg_app.benchmarks.hard_set import Finder, Found, Picture
+from atomseg_app.benchmarks.table import print_table
 from atomseg_app.networks.card import ModelCard, list_models
 from atomseg_app.networks.columns import SIGMA_PX, Normalisation
 from atomseg_app.networks.mask_training import zero_to_one
@@ -65,6 +66,16 @@ def baselines() -> tuple[dict[str, Finder], list[str]]:
         suffix = f" ({name})" if len(names) > 1 else ""
         finders |= {title + suffix: MaskNetwork(name, locator, resized) for title, locator, resized in titles}
     return finders, []
+
+
+def training() -> None:
+    """Print how long the networks of the hard set's table were trained: one whose loss still falls proves little."""
+    rows = [
+        [card.name, f"{card.training.samples:,}", f"{card.training.hours:.2g}", card.training.convergence_note]
+        for card in (model.card for model in list_models())
+        if card.task in ("columns", "masks")
+    ]
+    print_table("The networks and their training.", ["network", "pictures", "hours", "loss"], rows)
 
 
 def _normalised(pixels: torch.Tensor, card: ModelCard) -> torch.Tensor:
