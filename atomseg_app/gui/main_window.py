@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QMimeData, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import (
     QApplication,
+    QDialog,
     QDockWidget,
     QFileDialog,
     QMainWindow,
@@ -281,6 +282,9 @@ class MainWindow(QMainWindow):
     def close_now(self) -> None:
         """Close without asking: what is not saved is lost, jobs are stopped, and every process is ended."""
         self._closing = True
+        for dialog in self.findChildren(QDialog):
+            if dialog.isVisible():
+                dialog.reject()  # a movie that is being written leaves nothing behind
         window_layout.save(self, self.context.settings)
         self.context.jobs.shutdown()
         self.background.close()

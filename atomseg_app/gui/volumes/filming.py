@@ -117,10 +117,15 @@ def _turn(view: Volume3D) -> Scenario:
     azimuth_deg, elevation_deg = scene.view()
 
     def draw(number: int) -> QImage:
+        scene.widget.setUpdatesEnabled(False)  # else each frame is drawn twice: for the screen, and for the movie
         scene.set_view(azimuth_deg + 360.0 * number / _TURN_FRAMES, elevation_deg)
         rendered = view.picture()
         if rendered is None:
             raise UserError("The volume is not drawn in 3D.")
         return pictures.of_pixels(rendered)
 
-    return Scenario("Turn in 3D", _TURN_FRAMES, draw, partial(scene.set_view, azimuth_deg, elevation_deg))
+    def restore() -> None:
+        scene.widget.setUpdatesEnabled(True)
+        scene.set_view(azimuth_deg, elevation_deg)
+
+    return Scenario("Turn in 3D", _TURN_FRAMES, draw, restore)

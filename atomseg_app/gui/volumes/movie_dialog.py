@@ -129,6 +129,7 @@ class MovieDialog(QDialog):
         """Give it up: what was filmed is forgotten, nothing is written."""
         self._given_up.set()
         self._stop()
+        self._background.close()  # half a file is gone before this is
         super().reject()
 
     def _stop(self) -> None:

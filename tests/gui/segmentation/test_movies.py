@@ -70,3 +70,16 @@ def test_a_turn_begins_where_the_user_looks_and_ends_there(shown, qtbot, tmp_pat
     height, width = frames[0].shape[:2]
     assert np.abs(frames[0] - first[:height, :width, :3]).mean() < 2
     assert np.abs(frames[0] - frames[1]).mean() > 0.5, "it turns"
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_closing_the_window_leaves_no_half_movie(shown, qtbot, tmp_path, ending):
+    tab = shown
+    tab.context.actions.trigger("segmentation.movie")
+    dialog = tab.files.filming.movie
+    dialog.form.setCurrentIndex(dialog.form.findData(ending))
+    dialog.start(tmp_path / f"sweep{ending}")
+    qtbot.waitUntil(lambda: dialog.bar.value() >= 2, timeout=JOB_MS)
+    assert list(tmp_path.iterdir()), "it is being written"
+    tab.window().close_now()
+    assert not list(tmp_path.iterdir())
