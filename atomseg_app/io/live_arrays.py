@@ -58,8 +58,8 @@ def adopted(kept: npt.NDArray[Any]) -> LiveArray | None:
     The journal may go afterwards.
     """
     name = getattr(kept, "filename", None)
-    if name is None:
-        return None
+    if name is None or Path(name).suffix != ".npy" or isinstance(kept.base, np.ndarray):
+        return None  # in memory, in a file of another kind, or a part of what is in one
     path = _new_path()
     try:
         os.link(name, path)

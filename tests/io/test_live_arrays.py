@@ -59,6 +59,16 @@ def test_a_journal_takes_it_in_once_and_sees_what_is_written_later(tmp_path: Pat
     assert file_of(again) is not None
 
 
+def test_only_whole_arrays_of_their_own_file_are_taken_over(tmp_path: Path) -> None:
+    raw = np.memmap(tmp_path / "raw.dat", np.uint8, "w+", shape=(4, 5, 6))
+    np.save(tmp_path / "one.npy", raw)
+    mapped = np.load(tmp_path / "one.npy", mmap_mode="r")
+    assert adopted(np.asarray(raw.copy())) is None
+    assert adopted(raw) is None
+    assert adopted(mapped[1:]) is None
+    assert adopted(mapped) is not None
+
+
 def test_where_files_have_one_name_only_it_is_copied_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(95, "no second names here")
