@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from atomseg_app.atoms.adapt_settings import AdaptColumns
 from atomseg_app.atoms.appearance import Appearance, appearance_of
 from atomseg_app.atoms.find import find_columns
 from atomseg_app.atoms.operations import FindColumns
+from atomseg_app.atoms.own_sampling import OwnSampling
 from atomseg_app.data import Columns, Image
 from atomseg_app.errors import UserError
 from atomseg_app.networks.card import Model, ModelCard, find_model, list_models
@@ -31,7 +32,7 @@ class Adapted:
     """What adapting gave: ``model`` is None where it was not better, ``verdict`` says why in one sentence.
 
     ``before`` and ``after`` are the columns that the two networks and the fit find in the image; the validations are
-    on pictures that neither was trained on. ``appearance`` is what was measured of the image.
+    on pictures that neither was trained on. ``appearance`` is what was measured of the image, in recorded pixels.
     """
 
     model: Model | None
@@ -56,7 +57,7 @@ def adapt(image: Image, columns: Columns | None, settings: AdaptColumns, folder:
     device = devices.choose(settings.device, report)
     search = FindColumns(model=str(base.card_path), device=settings.device)
     before = find_columns(image, search, report.part(0.0, 0.1))
-    look = appearance_of(image, before if columns is None else columns)
+    look = _appearance(image, before if columns is None else columns, report)
     report.log(_told(look))
     module, _ = load_model(base, device)
     report.progress(0.1, "Simulating look-alikes")
@@ -80,6 +81,18 @@ def adapt(image: Image, columns: Columns | None, settings: AdaptColumns, folder:
     model = save_model(folder, module, card) if better else None
     report.progress(1.0, verdict)
     return Adapted(model, verdict, before, after, first, last, look)
+
+
+def _appearance(image: Image, columns: Columns, report: Report) -> Appearance:
+    """Appearance of an image in the pixels of its recording: the noise of an enlarged one would look correlated."""
+    own = OwnSampling.of(image)
+    if not own.enlarged:
+        return appearance_of(image, columns)
+    own.tell(report)
+    recorded = own.recorded(image)
+    return appearance_of(
+        recorded, replace(columns, table=own.in_own(columns.table), pixel_size_nm=recorded.pixel_size_nm)
+    )
 
 
 def keep(adapted: Adapted, shelf: Path) -> Model:

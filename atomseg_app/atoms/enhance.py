@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from atomseg_app import devices
@@ -13,6 +14,7 @@ from atomseg_app.atoms.column_model import column_network
 from atomseg_app.atoms.network_operations import Enhance, EnhancedOutput
 from atomseg_app.atoms.network_pass import NetworkPass, resampled
 from atomseg_app.atoms.network_scale import column_scale
+from atomseg_app.atoms.own_sampling import OwnSampling
 from atomseg_app.data import Image
 from atomseg_app.errors import UserError
 from atomseg_app.networks.columns import CHANNELS
@@ -25,6 +27,7 @@ _CHANNEL: dict[EnhancedOutput, str] = {
     "mask": "circle",
     "gaussian-mask": "gaussian",
 }
+_MASKS: tuple[EnhancedOutput, ...] = ("mask", "gaussian-mask")
 _TURNS: dict[EnhancedOutput, int] = {"denoised": 4}
 """Quarter turns whose pictures are averaged: at 5 counts a third of a decibel nearer to the truth."""
 
@@ -33,9 +36,24 @@ def enhance(image: Image, parameters: Enhance, report: Report) -> Image:
     """One of the network's pictures (y, x) of an image, float32, in the pixels and grey levels of the image.
 
     Masks are 0..1, the circular one being the probability that a pixel is inside a column. Background-free and
-    super-resolved pictures are 0 where there is no column; dark columns come as negative values. Raises UserError for
-    an image without contrast.
+    super-resolved pictures are 0 where there is no column; dark columns come as negative values. An enlarged image is
+    shown to the network in the pixels of its recording. Raises UserError for an image without contrast.
     """
+    own = OwnSampling.of(image)
+    own.tell(report)
+    if not own.enlarged:
+        values, sigma_px = _enhanced(image, parameters, report)
+    else:
+        values, sigma_px = _enhanced(own.recorded(image), parameters, report)
+        values, sigma_px = own.picture_in_file(values), sigma_px * own.factor
+        if parameters.output in _MASKS:
+            values = values.clip(0, 1)
+    metadata = {**image.metadata, "enhanced": parameters.output, "column_sigma_px": round(sigma_px, 3)}
+    return replace(image, values=values, metadata=metadata)
+
+
+def _enhanced(image: Image, parameters: Enhance, report: Report) -> tuple[npt.NDArray[np.float32], float]:
+    """The picture in the pixels of an image as it is sampled, and the rms width of its columns (px)."""
     device = devices.choose(parameters.device, report)
     module = column_network(parameters.model, device)
     grey = prepare(image.values, report)
@@ -56,15 +74,14 @@ def enhance(image: Image, parameters: Enhance, report: Report) -> Image:
         )
         picture += torch.rot90(turned, -turn) / turns
     shown = resampled(picture, seen.shape).cpu().numpy()
-    if parameters.output in ("mask", "gaussian-mask"):
+    if parameters.output in _MASKS:
         values = shown.clip(0, 1)
     else:
         values = scale.sign * shown * grey.unit
         if parameters.output == "denoised":
             y, x = np.ogrid[: shown.shape[0], : shown.shape[1]]
             values = values + grey.level(x, y)
-    metadata = {**image.metadata, "enhanced": parameters.output, "column_sigma_px": round(scale.sigma_px, 3)}
-    return replace(image, values=values.astype(np.float32), metadata=metadata)
+    return values.astype(np.float32), scale.sigma_px
 
 
 def _turned(seen: NetworkPass, quarters: int) -> NetworkPass:

@@ -44,10 +44,10 @@ def find_columns(image: Image, parameters: FindColumns, report: Report) -> Colum
     if few_frequencies(image.values[top:bottom, left:right]):
         report.note(ADVICE)
     own = OwnSampling.of(image, region)
-    if own.factor == 1:
+    own.tell(report)
+    if not own.enlarged:
         table = _table(image, parameters, device, report)
     else:
-        report.note(f"The image is enlarged {own.factor:.3g} times: columns are found in the pixels of its recording.")
         all_of_it = parameters.model_copy(update={"region_px": None})
         table = own.in_file(_table(own.recorded(image), all_of_it, device, report))
     table = table[np.lexsort((table["x_px"], table["y_px"]))]
@@ -84,23 +84,41 @@ def refit_columns(image: Image, columns: Columns, parameters: RefitColumns, repo
     ids = parameters.column_ids
     chosen = np.ones(len(table), bool) if ids is None else np.isin(table["column_id"], ids)
     if chosen.any():
-        left, top, right, bottom = _window(table, chosen, image.shape)
-        scene = Scene.of(image.values[top:bottom, left:right], device)
-        table["x_px"] -= left
-        table["y_px"] -= top
-        fit = _fitted_again(scene, table, chosen, parameters.shape == "free", ids is None, report.part(0.0, 0.7))
-        straight = scanlines.straighten(fit, report.part(0.7, 1.0))
-        fitted = measured.table_of(straight.fit, table["probability"][chosen], straight.widening)
-        away = np.hypot(fitted["x_px"] - table["x_px"][chosen], fitted["y_px"] - table["y_px"][chosen])
-        fitted["flag"][away > _RUNAWAY_SIGMA * fit.problem.sigma] = FLAG_NOT_CONVERGED
-        for name in ("column_id", "sublattice", "frame"):
-            fitted[name] = table[name][chosen]
-        was_edited = (table["flag"][chosen] == FLAG_EDITED) & (fitted["flag"] != FLAG_NOT_CONVERGED)
-        fitted["flag"][was_edited] = FLAG_EDITED
+        own = OwnSampling.of(image)
+        own.tell(report)
+        if own.enlarged:
+            fitted = own.in_file(
+                _refitted(own.recorded(image).values, own.in_own(table), chosen, parameters, device, report)
+            )
+        else:
+            fitted = _refitted(image.values, table, chosen, parameters, device, report)
         table[chosen] = as_dtype(fitted, table.dtype)  # quantities measured from the old fit no longer hold
-        table["x_px"] += left
-        table["y_px"] += top
     return replace(columns, table=table)
+
+
+def _refitted(
+    values: Array, table: Array, chosen: npt.NDArray[np.bool_], parameters: RefitColumns, device: torch.device,
+    report: Report,
+) -> Array:  # fmt: skip
+    """The chosen rows of a table fitted again to an image (y, x), in its pixels."""
+    left, top, right, bottom = _window(table, chosen, values.shape)
+    scene = Scene.of(values[top:bottom, left:right], device)
+    table = table.copy()
+    table["x_px"] -= left
+    table["y_px"] -= top
+    whole = parameters.column_ids is None
+    fit = _fitted_again(scene, table, chosen, parameters.shape == "free", whole, report.part(0.0, 0.7))
+    straight = scanlines.straighten(fit, report.part(0.7, 1.0))
+    fitted = measured.table_of(straight.fit, table["probability"][chosen], straight.widening)
+    away = np.hypot(fitted["x_px"] - table["x_px"][chosen], fitted["y_px"] - table["y_px"][chosen])
+    fitted["flag"][away > _RUNAWAY_SIGMA * fit.problem.sigma] = FLAG_NOT_CONVERGED
+    for name in ("column_id", "sublattice", "frame"):
+        fitted[name] = table[name][chosen]
+    was_edited = (table["flag"][chosen] == FLAG_EDITED) & (fitted["flag"] != FLAG_NOT_CONVERGED)
+    fitted["flag"][was_edited] = FLAG_EDITED
+    fitted["x_px"] += left
+    fitted["y_px"] += top
+    return fitted
 
 
 def _of_one_polarity(

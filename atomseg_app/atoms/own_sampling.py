@@ -2,21 +2,24 @@
 
 Enlarging adds pixels and no knowledge. Its mark is in the noise, which fills all frequencies of a recorded image evenly
 and those of an enlarged one up to the Nyquist frequency of the old pixels only: a plateau that ends in a cliff, with
-nothing beyond but what rounding put there. Such an image is brought back to its own pixels, in which noise is
-independent again, so that the same columns are found however much it was enlarged.
+nothing beyond but what rounding put there. Linear interpolation leaves more beyond, but bends where the old pixels were
+(:mod:`~atomseg_app.atoms.linear_enlargement`). Such an image is brought back to its own pixels, in which noise is
+independent again, so that the same columns are found, and the same pictures made, however much it was enlarged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from atomseg_app.atoms.linear_enlargement import LinearGrid, linear_grids
 from atomseg_app.atoms.scale import RadialSpectrum, radial_spectrum
 from atomseg_app.data import Array, Image
+from atomseg_app.operations import Report
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,45 +39,91 @@ _LENGTHS = ("x_err_px", "y_err_px", "sigma_px")
 class OwnSampling:
     """Recorded pixels, ``factor`` times as wide as those of an image, of its ``region`` (left, top, right, bottom).
 
-    1 where it is as recorded. Both grids cover the same field, from outer edge to outer edge.
+    1 where it is as recorded. Both grids cover the same field, from outer edge to outer edge, unless ``grids``, along y
+    and x, say where the recorded pixels of an image that was enlarged linearly lie.
     """
 
     factor: float
     region: tuple[int, int, int, int]
+    grids: tuple[LinearGrid, LinearGrid] | None = None
 
     @classmethod
-    def of(cls, image: Image, region: tuple[int, int, int, int]) -> OwnSampling:
-        """Of a region of an image. Regions that are small, flat or have holes are taken as recorded."""
-        left, top, right, bottom = region
+    def of(cls, image: Image, region: tuple[int, int, int, int] | None = None) -> OwnSampling:
+        """Of a region of an image, or all of it. What is small, flat or has holes is taken as recorded."""
+        left, top, right, bottom = region = region or (0, 0, image.shape[1], image.shape[0])
         values = image.values[top:bottom, left:right]
-        factor = _enlarged(values)
-        return cls(factor if factor == 1 or np.isfinite(values).all() else 1.0, region)
+        if not np.isfinite(values).all():
+            return cls(1.0, region)
+        grids = linear_grids(values, _step(_middle(values)))
+        if grids is not None:
+            return cls(_whole(2 / (grids[0].step + grids[1].step)), region, grids)
+        return cls(_enlarged(values), region)
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether the image has more pixels than were recorded."""
+        return self.factor != 1
+
+    def tell(self, report: Report) -> None:
+        """Note that work is done in the recorded pixels, where they are others."""
+        if self.enlarged:
+            report.note(f"The image is enlarged {self.factor:.3g} times: the pixels of its recording are worked on.")
 
     def recorded(self, image: Image) -> Image:
-        """The region in its own pixels: the cubic spline through the image, at their centres."""
+        """The region in its own pixels: the corners of linear pieces, else the cubic spline through the image, at their
+        centres."""
         left, top, right, bottom = self.region
         values = np.asarray(image.values[top:bottom, left:right], np.float32)
-        zoom = [1 / ratio for ratio in self._ratios]
-        values = ndimage.zoom(values, zoom, order=3, mode="nearest", grid_mode=True)
+        if self.grids is not None:
+            of_rows, of_columns = self.grids
+            values = of_columns.recorded(of_rows.recorded(values.astype(np.float64)).T).T.astype(np.float32)
+        else:
+            zoom = [1 / ratio for ratio, _ in self._axes]
+            values = ndimage.zoom(values, zoom, order=3, mode="nearest", grid_mode=True)
         of_y, of_x = (None if size is None else size * self.factor for size in image.pixel_size_nm)
-        return Image(np.asarray(values, np.float32), (of_y, of_x))
+        return replace(image, values=np.asarray(values, np.float32), pixel_size_nm=(of_y, of_x))
+
+    def picture_in_file(self, picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A picture (y, x) in own pixels in those of the region: the cubic spline through it."""
+        left, top, right, bottom = self.region
+        along = np.array([ratio for ratio, _ in self._axes])
+        first = np.array([shift for _, shift in self._axes])
+        shown = ndimage.affine_transform(
+            picture, 1 / along, -first / along, output_shape=(bottom - top, right - left), order=3, mode="nearest"
+        )
+        return np.asarray(shown, np.float32)
 
     def in_file(self, table: Array) -> Array:
         """Rows of columns (n,) measured in the own pixels, in pixels of the image."""
-        out, (left, top, _, _), (along_y, along_x) = table.copy(), self.region, self._ratios
-        out["x_px"] = left + (table["x_px"] + 0.5) * along_x - 0.5
-        out["y_px"] = top + (table["y_px"] + 0.5) * along_y - 0.5
+        out, (left, top, _, _) = table.copy(), self.region
+        (along_y, first_y), (along_x, first_x) = self._axes
+        out["x_px"] = left + table["x_px"] * along_x + first_x
+        out["y_px"] = top + table["y_px"] * along_y + first_y
         for name in _LENGTHS:
             out[name] *= self.factor
         out["integrated_intensity"] *= self.factor**2
         return out
 
+    def in_own(self, table: Array) -> Array:
+        """The inverse of :meth:`in_file`."""
+        out, (left, top, _, _) = table.copy(), self.region
+        (along_y, first_y), (along_x, first_x) = self._axes
+        out["x_px"] = (table["x_px"] - left - first_x) / along_x
+        out["y_px"] = (table["y_px"] - top - first_y) / along_y
+        for name in _LENGTHS:
+            out[name] /= self.factor
+        out["integrated_intensity"] /= self.factor**2
+        return out
+
     @property
-    def _ratios(self) -> tuple[float, float]:
-        """Widths of an own pixel in pixels of the image, along y and x."""
+    def _axes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Width of an own pixel, and the place of the middle of the first, in pixels of the region, along y and x."""
+        if self.grids is not None:
+            of_y, of_x = ((1 / grid.step, float(grid.in_file(0.0))) for grid in self.grids)
+            return of_y, of_x
         left, top, right, bottom = self.region
         height, width = (size / max(1, round(size / self.factor)) for size in (bottom - top, right - left))
-        return height, width
+        return (height, (height - 1) / 2), (width, (width - 1) / 2)
 
 
 def middle_spectrum(values: npt.NDArray[Any]) -> tuple[RadialSpectrum, float] | None:
@@ -82,14 +131,18 @@ def middle_spectrum(values: npt.NDArray[Any]) -> tuple[RadialSpectrum, float] | 
 
     None where it is too small, flat, or has holes.
     """
-    height, width = (min(size, _PART_PX) for size in values.shape)
-    top, left = (values.shape[0] - height) // 2, (values.shape[1] - width) // 2
-    grey = np.asarray(values[top : top + height, left : left + width], np.float64)
+    grey = _middle(values)
     if min(grey.shape) < _LEAST_PX or not np.isfinite(grey).all() or not grey.std() > 0:
         return None
     unit = float(grey.std())
     spectrum = radial_spectrum(((grey - grey.mean()) / unit).astype(np.float32))
     return (spectrum, (_step(grey) / unit) ** 2 / 12) if len(spectrum.k) >= _LEAST_RINGS else None
+
+
+def _middle(values: npt.NDArray[Any]) -> Floats:
+    height, width = (min(size, _PART_PX) for size in values.shape)
+    top, left = (values.shape[0] - height) // 2, (values.shape[1] - width) // 2
+    return np.asarray(values[top : top + height, left : left + width], np.float64)
 
 
 def _enlarged(values: npt.NDArray[Any]) -> float:

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from scipy import fft, ndimage
 
 from atomseg_app import operations
-from atomseg_app.atoms.operations import FIND_COLUMNS
+from atomseg_app.atoms.adapt import _appearance
+from atomseg_app.atoms.appearance import appearance_of
+from atomseg_app.atoms.network_operations import ENHANCE
+from atomseg_app.atoms.operations import FIND_COLUMNS, REFIT_COLUMNS
 from atomseg_app.atoms.own_sampling import OwnSampling
 from atomseg_app.data import Image, column_table
 from atomseg_app.operations import Report
@@ -35,6 +39,20 @@ def cubic(values, times):
     return ndimage.zoom(np.asarray(values, float), times, order=3, mode="nearest", grid_mode=True)
 
 
+def linear(values, times):
+    return ndimage.zoom(np.asarray(values, float), times, order=1)
+
+
+def linear_by_edges(values, times):
+    return ndimage.zoom(np.asarray(values, float), times, order=1, mode="nearest", grid_mode=True)
+
+
+def bilinear(values, times):
+    height, width = (round(size * times) for size in values.shape)
+    picture = PillowImage.fromarray(np.asarray(values, np.float32))
+    return np.asarray(picture.resize((width, height), PillowImage.Resampling.BILINEAR))
+
+
 def padded_spectrum(values, times):
     """Trigonometric interpolation: zeros beyond the old Nyquist frequency."""
     old = fft.fftshift(fft.fft2(values))
@@ -58,6 +76,58 @@ def test_enlarged_and_rounded_to_grey_levels(recorded):
     assert own(grey).factor == 2
 
 
+@pytest.mark.parametrize("times", [1.5, 2, 3, 2.4])
+@pytest.mark.parametrize("enlarged", [linear, linear_by_edges, bilinear])
+def test_linear_enlargements_are_undone_exactly(recorded, enlarged, times):
+    image = Image(np.asarray(enlarged(recorded, times), np.float32))
+    sampling = OwnSampling.of(image)
+    assert sampling.factor == pytest.approx(times, rel=0.005)
+    np.testing.assert_allclose(sampling.recorded(image).values, recorded, atol=2e-3)
+
+
+@pytest.mark.parametrize("times", [1.5, 2, 3])
+def test_linear_enlargements_in_grey_levels_and_parts_of_them(recorded, times):
+    fine = bilinear(recorded, times)
+    grey = np.rint(255 * (fine - fine.min()) / np.ptp(fine)).astype(np.uint8)
+    assert own(grey).factor == times
+    sampling = own(fine, (17, 11, 251, 230))
+    assert sampling.factor == pytest.approx(times, rel=0.003)
+    part = sampling.recorded(Image(fine)).values
+    first = [round((edge + 0.5) / times - 0.5 + 0.2) for edge in (11, 17)]
+    inner = part[2:-2, 2:-2]
+    away = [
+        np.abs(recorded[top : top + inner.shape[0], left : left + inner.shape[1]] - inner).max()
+        for top in range(first[0], first[0] + 5)
+        for left in range(first[1], first[1] + 5)
+    ]
+    assert min(away) < 0.01
+
+
+@pytest.mark.parametrize("enlarged", [linear, bilinear])
+def test_places_of_a_linear_enlargement_there_and_back(recorded, enlarged):
+    """What lies at a recorded pixel is where the enlarged image has its corner."""
+    times = 3
+    image = Image(enlarged(recorded, times))
+    sampling = OwnSampling.of(image)
+    rows = column_table(2)
+    rows["x_px"], rows["y_px"], rows["sigma_px"], rows["integrated_intensity"] = (4.0, 100.25), (7.0, 3.5), 2.0, 5.0
+    out = sampling.in_file(rows)
+    step = (image.shape[1] - 1) / (SIZE - 1)
+    there = rows["x_px"] * step if enlarged is linear else (rows["x_px"] + 0.5) * times - 0.5
+    np.testing.assert_allclose(out["x_px"], there, atol=0.02)
+    back = sampling.in_own(out)
+    for name in ("x_px", "y_px", "sigma_px", "integrated_intensity"):
+        np.testing.assert_allclose(back[name], rows[name], rtol=1e-6)
+
+
+def test_no_micrograph_is_taken_for_an_enlarged_one(data_folder):
+    files = [path for path in sorted((data_folder / "micrographs").iterdir()) if path.suffix in (".png", ".npy")]
+    assert len(files) >= 8
+    for path in files:
+        values = np.load(path) if path.suffix == ".npy" else np.asarray(PillowImage.open(path).convert("F"))
+        assert own(values).factor == 1, path.name
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -65,12 +135,25 @@ def test_enlarged_and_rounded_to_grey_levels(recorded):
         lambda v: v.reshape(SIZE // 2, 2, SIZE // 2, 2).sum(axis=(1, 3)),
         lambda v: ndimage.gaussian_filter(v.astype(float), 0.7),
         lambda v: ndimage.gaussian_filter(v.astype(float), 1.5),
+        lambda v: ndimage.uniform_filter(v.astype(float), 2),
+        lambda v: 30 * np.ones_like(v) + (np.arange(SIZE) % 3),
         lambda v: ndimage.gaussian_filter1d(v.astype(float), 1.5, axis=1),
         np.zeros_like,
         lambda v: v[:20, :20],
         lambda v: np.where(np.arange(v.size).reshape(v.shape) == 7, np.nan, cubic(cubic(v, 0.5), 2)),
     ],
-    ids=["as recorded", "halved", "blurred", "blurred more", "slow detector", "flat", "tiny", "with a hole"],
+    ids=[
+        "as recorded",
+        "halved",
+        "blurred",
+        "blurred more",
+        "means of four",
+        "stripes",
+        "slow detector",
+        "flat",
+        "tiny",
+        "with a hole",
+    ],
 )
 def test_other_images_are_left_as_they_are(recorded, change):
     assert own(change(recorded)).factor == 1
@@ -104,6 +187,48 @@ def test_places_and_sizes_in_pixels_of_the_file():
     assert out["x_err_px"][0] == pytest.approx(0.3)
     assert out["y_err_px"][0] == pytest.approx(0.6)
     assert out["integrated_intensity"][0] == 45.0
+
+
+@pytest.mark.parametrize("enlarged", [cubic, bilinear])
+def test_pictures_of_an_enlarged_image_are_those_of_the_recording_enlarged(recorded, enlarged):
+    notes: list[str] = []
+    told = Report(on_log=lambda level, message: notes.append(message))
+    for output in ("denoised", "mask"):
+        parameters = ENHANCE.parse({"output": output, "device": "cpu"})
+        at_once = operations.run(ENHANCE, (Image(recorded),), parameters, Report())
+        fine = operations.run(ENHANCE, (Image(enlarged(recorded, 3)),), parameters, told)
+        assert fine.shape == (3 * SIZE, 3 * SIZE)
+        np.testing.assert_allclose(fine.values[1::3, 1::3], at_once.values, atol=0.02 * np.ptp(at_once.values))
+        assert fine.metadata["column_sigma_px"] == pytest.approx(3 * at_once.metadata["column_sigma_px"], rel=0.01)
+    assert sum("enlarged 3 times" in note for note in notes) == 2
+
+
+def test_fitting_again_in_the_recorded_pixels_keeps_error_bars(recorded):
+    """Fitted to the enlarged pixels, whose noise is not independent, they would come out three times too small."""
+    image = Image(bilinear(recorded, 3))
+    found = operations.run(FIND_COLUMNS, (image,), FIND_COLUMNS.parse({"method": "log", "device": "cpu"}), Report())
+    ids = [int(found.table["column_id"][row]) for row in (40, 60)]
+    chosen = np.isin(found.table["column_id"], ids)
+    moved = found.table.copy()
+    moved["x_px"][chosen] += 1.0
+    again = operations.run(
+        REFIT_COLUMNS, (image, replace(found, table=moved)),
+        REFIT_COLUMNS.parse({"column_ids": ids, "device": "cpu"}), Report(),
+    ).table  # fmt: skip
+    np.testing.assert_allclose(again["x_px"][chosen], found.table["x_px"][chosen], atol=0.3)
+    np.testing.assert_allclose(again["x_err_px"][chosen], found.table["x_err_px"][chosen], rtol=0.25)
+    assert again[~chosen].tobytes() == moved[~chosen].tobytes()
+
+
+def test_an_enlarged_image_looks_like_its_recording_to_the_simulator(recorded):
+    parameters = FIND_COLUMNS.parse({"method": "log", "device": "cpu"})
+    plain, fine = Image(recorded), Image(bilinear(recorded, 2))
+    once, twice = (operations.run(FIND_COLUMNS, (image,), parameters, Report()) for image in (plain, fine))
+    expected, look = appearance_of(plain, once), _appearance(fine, twice, Report())
+    assert look.sigma_px == pytest.approx(expected.sigma_px, rel=0.01)
+    assert look.spacing_px == pytest.approx(expected.spacing_px, rel=0.01)
+    assert look.dose == pytest.approx(expected.dose, rel=0.05)
+    assert abs(look.correlation - expected.correlation) < 0.02
 
 
 @pytest.mark.parametrize("method", ["network", "log"])
