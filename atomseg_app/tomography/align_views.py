@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 _BORDER = 0.04  # of the width: the strips at both ends across the axis that show the background
 _CONTAINED = 0.15  # of the bright level: how far both strips of a view may differ if the sample is inside
+_PLAIN = 0.3  # of the contrast of the whole view: how much detail strips may show then
+_BLOCK_ROWS = 5
 _WORKING_PX = 512  # longest side that alignment works on; 0.1 px of the series is then still a quarter of a pixel
 
 
@@ -158,23 +160,40 @@ def align_views(
             usable[index] = False
     if masked:
         report.note(f"{masked} pixels are no numbers; the median of their view stands for them while aligning.")
+    if usable.sum() < 3:
+        raise UserError(f"Only {usable.sum()} of the {views} views show something; an alignment needs at least 3.")
     dark = [index for index in np.flatnonzero(~usable) if index not in excluded]
     if dark:
         report.note(
             f"Views that show nothing ({', '.join(map(str, dark))}) are put between their neighbours; exclude them."
         )
-    if usable.sum() < 3:
-        raise UserError(f"Only {usable.sum()} of the {views} views show something; an alignment needs at least 3.")
     offset = (bin_offset(width, factor), bin_offset(height, factor))
     return AlignViews(kept, angles, usable, contained, factor, offset, aspect)
 
 
 def _without_background(view: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], bool]:
-    """View less the level of the darker of the strips at both ends across the axis; whether these agree."""
+    """View less the level of the darker of the strips at both ends across the axis; whether the sample lies inside.
+
+    It does if both strips are of one level and show no detail: a film shows the same throughout.
+    """
     strip = max(2, round(_BORDER * view.shape[1]))
-    ends = sorted((float(np.median(view[:, :strip])), float(np.median(view[:, -strip:]))))
-    bright = float(np.percentile(view, 99)) - ends[0]
-    return view - np.float32(ends[0]), ends[1] - ends[0] <= _CONTAINED * bright
+    first, last = view[:, :strip], view[:, -strip:]
+    low, high = sorted((float(np.median(first)), float(np.median(last))))
+    bright = float(np.percentile(view, 99)) - low
+    plain = max(_detail(first, strip, 2.0), _detail(last, strip, 2.0)) <= _PLAIN**2 * _detail(view, strip, 0.0)
+    return view - np.float32(low), high - low <= _CONTAINED * bright and plain
+
+
+def _detail(part: npt.NDArray[np.float32], columns: int, doubt: float) -> float:
+    """Variance of the means of blocks of a part of a view (y, x), less that of noise and ``doubt`` of its deviations.
+
+    Noise is what neighbours along y differ by.
+    """
+    rows, count = len(part) // _BLOCK_ROWS, part.shape[1] // columns
+    whole = part[: rows * _BLOCK_ROWS, : count * columns].astype(np.float64)
+    means = whole.reshape(rows, _BLOCK_ROWS, count, columns).mean(axis=(1, 3))
+    noise = float(np.mean(np.diff(whole, axis=0) ** 2)) / (2 * _BLOCK_ROWS * columns)
+    return max(0.0, float(means.var()) - noise * (1 + doubt * float(np.sqrt(2 / means.size))))
 
 
 def between_neighbours(values: Floats, order_deg: Floats, usable: npt.NDArray[np.bool_]) -> Floats:

@@ -28,6 +28,8 @@ _COARSEST_PX = 24  # shorter side of the views of the coarsest level
 _TAPER = 0.1  # of each side: where the weight of pixels falls to nothing
 _LONGEST_STEP = 3.0  # binned pixels that a view may move in one round
 _CONTAINED = 0.8  # share of views: with fewer, the sample reaches beyond the field
+_MOST_WIDER = 2.5  # a volume than its views, where the sample reaches beyond them
+_LEAST_COMMON = 0.2  # of the width of views: what is compared at the steepest tilt at least
 _HIGH_PASS = 1 / 16  # of the shorter side: Gaussian whose share of a view is left out then
 _ANGLE_STEP_DEG = 0.25  # of the derivative by an angle
 _MEMORY = 4  # rounds that Anderson's acceleration looks back on
@@ -116,10 +118,11 @@ class _Level:
         sigma = (0, course.blur_px, course.blur_px)
         self._views = ndimage.gaussian_filter(views.values[self._used], sigma, mode="nearest")
         _, height, width = self._views.shape
-        self.shape_zyx = (width, height, width)
         self._angles = views.angles_deg[self._used].copy()
         # What lies beyond the field adds to the views what varies slowly across them, and differs from view to view.
         self._open = is_open(views)
+        self._width = _seen_width(self._angles, width) if self._open and views.single_axis else width
+        self.shape_zyx = (width, height, self._width)
         # A turn of the axis is one of the Euler angles already; of what is left of open views it cannot be told.
         self._turns = course.rotation and views.single_axis and not self._open
         self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
@@ -150,7 +153,7 @@ class _Level:
         return volume.values, done, first, last
 
     def _geometry(self, angles_deg: Floats) -> Geometry:
-        return level_geometry(angles_deg, self._views.shape, self._alignment)
+        return level_geometry(angles_deg, self._views.shape, self._alignment, self._width)
 
     def _slips(self, volume: RunningVolume, projected: Views) -> Slips:
         measured = self._views
@@ -158,7 +161,10 @@ class _Level:
             measured, projected = (_high_passed(views) for views in (measured, projected))
         shared = [turn_derivative(projected, self._alignment)] if self._turns else []
         own = self._angle_derivatives(volume) if self._course.angles else []
-        return slips(measured, projected, window(projected.shape, self._alignment), own, shared)
+        weight = window(projected.shape, self._alignment)
+        if self._open and self._all.single_axis:
+            weight *= _common(projected.shape, self._alignment, self._angles[:, 0])
+        return slips(measured, projected, weight, own, shared)
 
     def _angle_derivatives(self, volume: RunningVolume) -> list[Views]:
         """Derivatives of the projections by each angle of their view, per degree, from two more projections each."""
@@ -241,13 +247,33 @@ def _high_passed(views: Views) -> Views:
     return np.asarray(views - ndimage.gaussian_filter(views, (0, sigma, sigma), mode="nearest"), np.float32)
 
 
-def level_geometry(angles_deg: Floats, shape: tuple[int, ...], alignment: Alignment) -> Geometry:
-    """Geometry of views of a shape (view, y, x), as deep as wide, at tilts (view, 1) or Euler triples (view, 3)."""
+def _seen_width(angles_deg: Floats, width: int) -> int:
+    """Voxels across the axis of what views at tilts (view, 1) see of a film, up to a limit."""
+    steepest = float(np.cos(np.deg2rad(np.abs(angles_deg).max())))
+    return round(width / max(steepest, 1 / _MOST_WIDER))
+
+
+def _common(shape: tuple[int, ...], alignment: Alignment, tilt_deg: Floats) -> Views:
+    """Weight of pixels (view, y, x): 1 in the part of a film that all views see, falling to 0 beyond."""
+    _, _, width = shape
+    x = np.arange(width) - (width - 1) / 2 - alignment.axis_offset_px
+    half = np.maximum(np.abs(np.cos(np.deg2rad(tilt_deg))), _LEAST_COMMON) * width / 2
+    off = np.abs(x[None] - np.asarray(alignment.shift_x_px)[:, None])
+    return _smooth((half[:, None] - off) / (2 * _TAPER * half[:, None]))[:, None, :].astype(np.float32)
+
+
+def level_geometry(
+    angles_deg: Floats, shape: tuple[int, ...], alignment: Alignment, across: int | None = None
+) -> Geometry:
+    """Geometry of views of a shape (view, y, x), as deep as wide, at tilts (view, 1) or Euler triples (view, 3).
+
+    ``across`` is the width of the volume where that of the views will not do.
+    """
     _, height, width = shape
     rows = [tuple(float(angle) for angle in row) for row in angles_deg]
     triples = None if angles_deg.shape[1] == 1 else tuple((row[0], row[1], row[2]) for row in rows)
     tilt = tuple(row[len(row) // 2] for row in rows)
-    return Geometry(tilt, (height, width), (width, height, width), alignment, triples)
+    return Geometry(tilt, (height, width), (width, height, across or width), alignment, triples)
 
 
 def turn_derivative(projected: Views, alignment: Alignment) -> Views:
