@@ -32,6 +32,11 @@ _MOST_WIDER = 2.5  # a volume than its views, where the sample reaches beyond th
 _LEAST_COMMON = 0.2  # of the width of views: what is compared at the steepest tilt at least
 _HIGH_PASS = 1 / 16  # of the shorter side: Gaussian whose share of a view is left out then
 _ANGLE_STEP_DEG = 0.25  # of the derivative by an angle
+_POLISHING_PX = 96  # shorter side of views: in smaller ones blur hides what trials of the turn of the axis tell
+_LEAVING = 0.2  # of the brightest row: what the outermost rows show of a sample that goes on
+_TURN_STEP_PX = 0.35  # how far trials of the turn move the ends of the axis
+_TRIAL_ITERATIONS = 20
+_LATE_ROUNDS = 8  # after trials of the turn
 _MEMORY = 4  # rounds that Anderson's acceleration looks back on
 
 
@@ -88,7 +93,7 @@ def match(views: AlignViews, alignment: Alignment, course: Course, report: Repor
     rounds = []
     r_before = r_after = float("nan")
     for number, factor in enumerate(levels):
-        level = _Level(views.binned(factor), alignment, course)
+        level = _Level(views.binned(factor), alignment, course, finest=factor == levels[-1])
         if volume is not None:
             volume = upsampled(volume, level.shape_zyx)
         part = report.part(number / len(levels), (number + 1) / len(levels))
@@ -110,7 +115,7 @@ def is_open(views: AlignViews) -> bool:
 class _Level:
     """Rounds at one binning: reconstruct, project, solve for shifts, rotation and angles, move."""
 
-    def __init__(self, views: AlignViews, alignment: Alignment, course: Course) -> None:
+    def __init__(self, views: AlignViews, alignment: Alignment, course: Course, *, finest: bool) -> None:
         self._all, self._course = views, course
         self._whole = alignment
         self._used = views.indices
@@ -125,6 +130,7 @@ class _Level:
         self.shape_zyx = (width, height, self._width)
         # A turn of the axis is one of the Euler angles already; of what is left of open views it cannot be told.
         self._turns = course.rotation and views.single_axis and not self._open
+        self._polishes = self._turns and finest and min(height, width) >= _POLISHING_PX and leaves_along(self._views)
         self._lever = float(np.deg2rad(min(height, width) / 4))  # pixels that a degree moves a typical voxel
 
     @property
@@ -136,21 +142,53 @@ class _Level:
         """Do the rounds; gives the volume, the number of rounds, and R-factors before and after."""
         course = self._course
         volume = RunningVolume(self._views, self._geometry(self._angles), start)
-        speed = _Accelerated()
-        first = last = float("nan")
-        tolerance = course.tolerance_px / self._all.factor
-        done = 0
-        for done in range(1, course.rounds + 1):
-            report.progress((done - 1) / course.rounds, f"matching projections, binned {self._all.factor} times")
-            volume.improve(course.warm_iterations if done == 1 else course.iterations, report)
+        volume.improve(course.warm_iterations - course.iterations, report)
+        first = volume.r_factor(volume.projections())
+        late = min(_LATE_ROUNDS, course.rounds // 2) if self._polishes else 0
+        done, last = self._rounds(volume, course.rounds - late, report)
+        if late and not report.stopping:
+            self._polish_turn(report)
+            volume = RunningVolume(self._views, self._geometry(self._angles))
+            volume.improve(course.warm_iterations - course.iterations, report)
+            more, last = self._rounds(volume, late, report)
+            done += more
+        return volume.values, done, first, last
+
+    def _rounds(self, volume: RunningVolume, most: int, report: Report) -> tuple[int, float]:
+        """At most so many rounds; gives how many there were, and the R-factor before the last move."""
+        speed, last, done = _Accelerated(), float("nan"), 0
+        tolerance = self._course.tolerance_px / self._all.factor
+        for done in range(1, most + 1):
+            report.progress((done - 1) / most, f"matching projections, binned {self._all.factor} times")
+            volume.improve(self._course.iterations, report)
             projected = volume.projections()
             last = volume.r_factor(projected)
-            first = last if done == 1 else first
             longest = self._move(self._slips(volume, projected), speed)
             volume.use(self._geometry(self._angles))
             if longest < tolerance or report.stopping:
                 break
-        return volume.values, done, first, last
+        return done, last
+
+    def _polish_turn(self, report: Report) -> None:
+        """Put the turn of the axis where volumes made anew explain the views best.
+
+        The running volume has taken a wrong turn up in part, so that rounds go towards the right one ever more slowly.
+        """
+        step = float(np.rad2deg(2 * _TURN_STEP_PX / self._views.shape[1]))
+        turns = [self._alignment.axis_rotation_deg + step * k for k in (-1, 0, 1)]
+        below, here, above = (self._misfit(turn, report) for turn in turns)
+        bend = below - 2 * here + above
+        if bend > 0:
+            move = float(np.clip(0.5 * (below - above) / bend, -2, 2)) * step
+            self._alignment = replace(self._alignment, axis_rotation_deg=turns[1] + move)
+
+    def _misfit(self, turn_deg: float, report: Report) -> float:
+        """Weighted sum of squares that a new volume leaves of the views with the axis turned so."""
+        alignment = replace(self._alignment, axis_rotation_deg=turn_deg)
+        volume = RunningVolume(self._views, level_geometry(self._angles, self._views.shape, alignment))
+        volume.improve(_TRIAL_ITERATIONS, report)
+        off = self._views - volume.projections()
+        return float((window(off.shape, alignment) * off * off).sum(dtype=float))
 
     def _geometry(self, angles_deg: Floats) -> Geometry:
         return level_geometry(angles_deg, self._views.shape, self._alignment, self._width)
@@ -245,6 +283,13 @@ def _high_passed(views: Views) -> Views:
     """Views (view, y, x) less their own Gaussian blur."""
     sigma = _HIGH_PASS * min(views.shape[1:])
     return np.asarray(views - ndimage.gaussian_filter(views, (0, sigma, sigma), mode="nearest"), np.float32)
+
+
+def leaves_along(views: Views) -> bool:
+    """Whether the sample leaves the field along the axis: what comes and goes there leads coarse levels astray."""
+    rows = views.mean(axis=(0, 2), dtype=float)
+    strip = max(1, len(rows) // 25)
+    return bool(max(rows[:strip].mean(), rows[-strip:].mean()) > _LEAVING * rows.max())
 
 
 def _seen_width(angles_deg: Floats, width: int) -> int:

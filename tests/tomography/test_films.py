@@ -11,7 +11,7 @@ from atomseg_app.operations import Report
 from atomseg_app.tomography.align import align
 from atomseg_app.tomography.align_operations import Align
 from atomseg_app.tomography.align_views import align_views
-from atomseg_app.tomography.matching import is_open
+from atomseg_app.tomography.matching import is_open, leaves_along
 
 SIZE = 64
 TILT = np.arange(-60.0, 61.0, 8.0)
@@ -58,3 +58,11 @@ def test_strips_of_noise_alone_are_no_film() -> None:
     ideal = np.asarray(series_of(random_ellipsoids(128, 5), TILT, (128, 128), truth).values)
     counts = random.poisson(1 + ideal / ideal.max()).astype(np.float32)
     assert not is_open(align_views(counts, TILT, (), Report()))
+
+
+def test_a_sample_that_goes_on_along_the_axis_is_told_from_one_that_ends() -> None:
+    truth = random_alignment(len(TILT), 6, shift_px=2, offset_px=0, rotation_deg=0)
+    for half_length, goes_on in ((2.0 * SIZE, True), (0.35 * SIZE, False)):
+        needle = [Ellipsoid((0, 0, 0), (10, half_length, 8), 0.3, 0.5)]
+        views = align_views(series_of(needle, TILT, (SIZE, SIZE), truth, 0.01, 7).values, TILT, (), Report())
+        assert leaves_along(views.values) == goes_on
