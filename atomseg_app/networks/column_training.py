@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -19,8 +20,9 @@ SURE_SNR = 4.0
 UNSEEN_SNR = 2.0
 """Columns below are taught as absent; between the two the network is not asked."""
 
-JUDGE, RANKS_APART = 1_000_003, 7919
-"""Between seeds: of validation, and of the processes' training."""
+Lesson = TypeVar("Lesson")
+
+_JUDGE, _RANKS_APART = 1_000_003, 7919  # between seeds: of validation, and of the processes' training
 
 _REACH = 3  # pixels round a column in which probability and offsets are taught
 
@@ -143,11 +145,11 @@ def _log_error(picture: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 def column_seeds(seed: int, processes: int = 1) -> tuple[int, ...]:
     """Seeds of all pictures of a course: what each process trains on, then what is validated on."""
-    return (*(seed + RANKS_APART * rank for rank in range(processes)), JUDGE + seed)
+    return (*(seed + _RANKS_APART * rank for rank in range(processes)), _JUDGE + seed)
 
 
-class ColumnCourse:
-    """The column network's lessons: fresh pictures without end, and a fixed set from another seed to validate on."""
+class PictureCourse(Generic[Lesson]):
+    """Fresh pictures without end, and a fixed set from another seed to validate on, as ``lesson_of`` shows them."""
 
     def __init__(
         self,
@@ -160,15 +162,27 @@ class ColumnCourse:
         report: Report | None = None,
     ) -> None:
         """``rank`` is that of the process, each of which draws its own pictures; validating obeys ``report``."""
-        self._simulator = Simulator(preset, seed + RANKS_APART * rank, device)
+        self._simulator = Simulator(preset, seed + _RANKS_APART * rank, device)
         self._device = device
         self._report = report or Report()
-        judge = Simulator(preset, JUDGE + seed, device, self._simulator.library)
-        self._validation = [targets_of(judge.batch(8)) for _ in range(validation // 8)]
+        judge = Simulator(preset, _JUDGE + seed, device, self._simulator.library)
+        self._validation = [self.lesson_of(judge.batch(8)) for _ in range(validation // 8)]
+
+    def lesson_of(self, batch: Batch) -> Lesson:
+        """What is shown and taught of a batch."""
+        raise NotImplementedError
 
     def generators(self) -> dict[str, torch.Generator]:
         """The simulator's."""
         return {"simulator": self._simulator.generator}
+
+
+class ColumnCourse(PictureCourse[Targets]):
+    """The column network's lessons."""
+
+    def lesson_of(self, batch: Batch) -> Targets:
+        """All its targets."""
+        return targets_of(batch)
 
     def loss(self, module: nn.Module, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss on fresh pictures."""

@@ -10,10 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from atomseg_app.networks.column_training import JUDGE, RANKS_APART
-from atomseg_app.operations import Report
-from atomseg_app.simulate.preset import Preset
-from atomseg_app.simulate.simulator import Batch, Simulator
+from atomseg_app.networks.column_training import PictureCourse
+from atomseg_app.simulate.simulator import Batch
 
 MASK = ("mask",)
 """Outputs of a network that gives a mask alone."""
@@ -37,33 +35,16 @@ def mask_loss(out: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy(out.clamp(_LEAST, 1 - _LEAST), mask)
 
 
-class MaskCourse:
-    """Fresh pictures without end, and a fixed set from another seed to validate on: those of the column network."""
+class MaskCourse(PictureCourse[tuple[torch.Tensor, torch.Tensor]]):
+    """The lessons of a network that gives a mask, from the pictures of the column network."""
 
-    def __init__(
-        self,
-        preset: Preset,
-        seed: int,
-        device: torch.device,
-        validation: int = 32,
-        *,
-        rank: int = 0,
-        report: Report | None = None,
-    ) -> None:
-        """``rank`` is that of the process, each of which draws its own pictures; validating obeys ``report``."""
-        self._simulator = Simulator(preset, seed + RANKS_APART * rank, device)
-        self._device = device
-        self._report = report or Report()
-        judge = Simulator(preset, JUDGE + seed, device, self._simulator.library)
-        self._validation = [_lesson(judge.batch(8)) for _ in range(validation // 8)]
-
-    def generators(self) -> dict[str, torch.Generator]:
-        """The simulator's."""
-        return {"simulator": self._simulator.generator}
+    def lesson_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and masks, each (images, 1, y, x)."""
+        return zero_to_one(batch.image)[:, None], circular_mask(batch)
 
     def loss(self, module: nn.Module, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss on fresh pictures."""
-        image, mask = _lesson(self._simulator.batch(batch))
+        image, mask = self.lesson_of(self._simulator.batch(batch))
         out = self._answer(module, image)
         return mask_loss(out, mask), {"overlap": _overlap(out.detach(), mask)}
 
@@ -82,10 +63,6 @@ class MaskCourse:
         with torch.autocast(self._device.type, torch.bfloat16):
             out: torch.Tensor = module(image)
         return out.float()
-
-
-def _lesson(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    return zero_to_one(batch.image)[:, None], circular_mask(batch)
 
 
 def _overlap(out: torch.Tensor, mask: torch.Tensor) -> float:
