@@ -30,7 +30,7 @@ from atomseg_app.pool import Died, run_in_pool
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
     """Images here are small: more threads would only wait for each other."""
-    torch = pytest.importorskip("torch")
+    import torch
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "atomseg_app"]
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
     """Images here are small: more threads would only wait for each other."""
-    torch = pytest.importorskip("torch")
+    import torch
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

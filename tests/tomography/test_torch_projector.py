@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from atomseg_app import operations
 from atomseg_app.alignment import Alignment
@@ -15,13 +17,10 @@ from atomseg_app.data import TiltSeries
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.simulate.ellipsoids import phantom
+from atomseg_app.tomography import device_iterations, torch_projector
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.parts import support_of
 from atomseg_app.tomography.projector import projector
-
-torch = pytest.importorskip("torch")
-torch_projector = pytest.importorskip("atomseg_app.tomography.torch_projector")
-device_iterations = pytest.importorskip("atomseg_app.tomography.device_iterations")
 
 GEOMETRIES = [
     Geometry((0.0, 45.0, -89.9, 90.0, 13.3, 180.0), (5, 23), (19, 5, 27)),
@@ -99,7 +98,8 @@ def test_the_code_of_the_gpu_run_by_an_interpreter() -> None:
 
 
 def triton_projector():
-    return pytest.importorskip("atomseg_app.tomography.triton_projector")
+    pytest.importorskip("triton")
+    return importlib.import_module("atomseg_app.tomography.triton_projector")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
