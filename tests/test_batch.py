@@ -31,6 +31,7 @@ from atomseg_app.pool import Died, run_in_pool
 def _one_thread(monkeypatch):
     """Images here are small: more threads would only wait for each other."""
     import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

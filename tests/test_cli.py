@@ -28,6 +28,7 @@ COMMAND = [sys.executable, "-m", "atomseg_app"]
 def _one_thread(monkeypatch):
     """Images here are small: more threads would only wait for each other."""
     import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

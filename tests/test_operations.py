@@ -155,6 +155,7 @@ def test_silent_report_does_nothing():
 
 def test_device_wishes():
     import torch
+
     report = Report()
     assert devices.choose("cpu", report).type == "cpu"
     assert report.facts.device == "cpu"
