@@ -71,7 +71,12 @@ def baselines() -> tuple[dict[str, Finder], list[str]]:
 def training() -> None:
     """Print how long the networks of the hard set's table were trained: one whose loss still falls proves little."""
     rows = [
-        [card.name, f"{card.training.samples:,}", f"{card.training.hours:.2g}", card.training.convergence_note]
+        [
+            card.name,
+            f"{card.training.samples_in_all:,}",
+            f"{card.training.hours_in_all:.2g}",
+            card.training.convergence_note,
+        ]
         for card in (model.card for model in list_models())
         if card.task in ("columns", "masks")
     ]

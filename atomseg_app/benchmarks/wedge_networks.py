@@ -39,7 +39,7 @@ def training_of(name: str) -> str:
     for model in METHODS[name]:
         training = find_model(model).card.training
         state = "converged" if training.converged else "not converged"
-        told.append(f"{training.samples:,} slices, {training.hours:.2f} h, {training.device}, {state}")
+        told.append(f"{training.samples_in_all:,} slices, {training.hours_in_all:.2f} h, {training.device}, {state}")
     return "; ".join(told)
 
 

@@ -61,6 +61,11 @@ def _in_full(model: Model) -> str:
             "Training",
             f"{training.steps:,} steps, {training.samples:,} samples, {training.hours:g} h on {training.device}",
         ),
+        *(
+            [("In all", f"{training.samples_in_all:,} samples, {training.hours_in_all:.4g} h, with what it began from")]
+            if training.samples_before
+            else []
+        ),
         ("Converged", f"{'yes' if training.converged else 'no'}: {training.convergence_note}"),
         *([("Adapted from", training.adapted_from)] if training.adapted_from else []),
         ("Figures", "" if card.figures else "none"),

@@ -81,7 +81,7 @@ class Segmented(CardPart):
 
 
 class Training(CardPart):
-    """What it was trained on, and for how long."""
+    """What it was trained on, and for how long; ``..._before``: what the model had seen that training began with."""
 
     preset: Text
     simulator_version: Text
@@ -94,6 +94,18 @@ class Training(CardPart):
     converged: bool
     convergence_note: Text
     adapted_from: Text | None = None
+    samples_before: Annotated[int, Field(ge=0)] = 0
+    hours_before: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @property
+    def samples_in_all(self) -> int:
+        """Samples of this training and of those before it."""
+        return self.samples_before + self.samples
+
+    @property
+    def hours_in_all(self) -> float:
+        """Hours of this training and of those before it."""
+        return self.hours_before + self.hours
 
 
 class ModelCard(CardPart):

@@ -144,6 +144,7 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
     best_step, best = min(found, key=lambda each: each[1]["loss"], default=(0, {}))
     progress = checkpoint.read_progress(folder) or checkpoint.Progress()
     converged, note = convergence(entries)
+    samples_before, hours_before = run_start.trained_before(settings.start_from)
     preset, masks = PRESETS[settings.preset], _masks(settings.network)
     figures: dict[str, Any] = {_figure(name): round(value, 5) for name, value in best.items()}
     if best:
@@ -167,6 +168,7 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
             adapted_from=run_start.begun_from(settings.start_from),
+            samples_before=samples_before, hours_before=round(hours_before, 4),
         ),
         figures=figures, known_limits=MASK_LIMITS if masks else LIMITS, licence=LICENCE,
         created=datetime.now(UTC).date(),

@@ -68,3 +68,15 @@ def begun_from(model: str | None) -> str | None:
     except UserError:
         return Path(model).stem
     return f"{card.name} ({card.sha256})"
+
+
+def trained_before(model: str | None) -> tuple[int, float]:
+    """Samples and hours that the model had seen with which training began, its own beginnings included.
+
+    None, or a model that is gone by now: 0 of both.
+    """
+    try:
+        training = find_model(model).card.training if model is not None else None
+    except UserError:
+        training = None
+    return (training.samples_in_all, training.hours_in_all) if training is not None else (0, 0.0)

@@ -149,6 +149,7 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
     best_step, best = min(validations(entries), key=lambda each: each[1]["loss"], default=(0, {}))
     progress = checkpoint.read_progress(folder) or checkpoint.Progress()
     converged, note = convergence(entries)
+    samples_before, hours_before = run_start.trained_before(settings.start_from)
     figures: dict[str, int | float | str] = {
         words: round(best[name], 5) for name, words in _FIGURES.items() if name in best
     }
@@ -167,6 +168,7 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
             steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
             adapted_from=run_start.begun_from(settings.start_from),
+            samples_before=samples_before, hours_before=round(hours_before, 4),
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -219,6 +219,7 @@ def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> Mo
     entries, facts = read_log(folder), run_folder.facts_of(folder)
     progress = checkpoint.read_progress(folder) or checkpoint.Progress()
     converged, note = convergence(entries)
+    samples_before, hours_before = run_start.trained_before(settings.start_from)
     classes = [LabelClass.from_json(each) for each in facts["classes"]]
     return ModelCard(
         name=settings.name,
@@ -237,6 +238,7 @@ def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> Mo
             samples=progress.samples, device=str(facts.get("device", "not known")),
             hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
             adapted_from=run_start.begun_from(settings.start_from),
+            samples_before=samples_before, hours_before=round(hours_before, 4),
         ),
         figures=_figures(told, entries), known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

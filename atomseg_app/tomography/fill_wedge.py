@@ -263,7 +263,7 @@ def _tell(series: TiltSeries, settings: FillWedge, run: _Run, report: Report) ->
         if not card.training.converged:
             report.note(
                 f"The loss of {card.name} was still falling when its training ended "
-                f"({card.training.hours:.2g} hours, {card.training.samples:,} slices)."
+                f"({card.training.hours_in_all:.2g} hours, {card.training.samples_in_all:,} slices)."
             )
     for text in range_notes(*run.distance):
         report.note(text)

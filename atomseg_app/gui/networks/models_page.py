@@ -144,6 +144,8 @@ def card_html(card: ModelCard) -> str:
              ("Seeds", ", ".join(map(str, training.seeds))),
              ("Length", f"{training.steps:,} steps, {training.samples:,} pictures, {training.hours:.3g} h "
                         f"on {training.device}"),
+             *([("In all", f"{training.samples_in_all:,} pictures, {training.hours_in_all:.3g} h, with what it began "
+                           "from")] if training.samples_before else []),
              ("Converged", f"{'yes' if training.converged else 'no'}. {training.convergence_note}"),
              ("Never seen", f"{len(training.held_out)} structures: {', '.join(training.held_out)}"
               if training.held_out else "no structures were held out")]
