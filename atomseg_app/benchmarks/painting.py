@@ -1,7 +1,8 @@
 """``atomseg bench painting``: networks trained on what a user paints, and the three architectures side by side.
 
 The environment says how many minutes each trains (``ATOMSEG_BENCH_MINUTES``, 20), how many seeds
-(``ATOMSEG_BENCH_SEEDS``, 3), and how many voxels a side (``ATOMSEG_BENCH_SIZE``, 128).
+(``ATOMSEG_BENCH_SEEDS``, 3), how many voxels a side (``ATOMSEG_BENCH_SIZE``, 128), and which parts are run
+(``ATOMSEG_BENCH_PARTS``: painted, architectures).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import get_args
 
 import numpy as np
 
-from atomseg_app.benchmarks.options import SIZE_VARIABLE, number
+from atomseg_app.benchmarks.options import SIZE_VARIABLE, number, parts
 from atomseg_app.benchmarks.segmentation import FIRST_SEED, dice
 from atomseg_app.benchmarks.table import print_table
 from atomseg_app.benchmarks.verdicts import Bar, at_most, print_bars
@@ -35,11 +36,13 @@ _CLASSES = (PORES, SUPPORT, METAL)
 
 
 def run() -> int:
-    """Print both tables; 1 where the bar was missed."""
+    """Print both tables; 1 where the bar was missed. Raises UserError for other parts."""
     side = number(SIZE_VARIABLE, 128, 64)
     minutes, seeds = number("ATOMSEG_BENCH_MINUTES", 20), number("ATOMSEG_BENCH_SEEDS", 3)
-    bars = painted_slices(side, minutes, seeds)
-    architectures(side, minutes, seeds)
+    asked = parts(["painted", "architectures"])
+    bars = painted_slices(side, minutes, seeds) if "painted" in asked else []
+    if "architectures" in asked:
+        architectures(side, minutes, seeds)
     return 0 if print_bars("Painting: what was to be reached", bars) else 1
 
 
