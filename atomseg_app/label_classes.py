@@ -12,8 +12,11 @@ from atomseg_app.errors import UserError
 IGNORE = 255
 """Value of voxels that nobody labelled: they teach nothing and count nowhere."""
 
-COLOURS = ("#3b3b3b", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442")
-"""Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color), for values 0 and on."""
+COLOURS = ("#9a9a9a", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442")
+"""Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color), for values 0 and on.
+
+Their black is a grey here: what is painted as the background lies on dark grey levels.
+"""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QSignalBlocker, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QKeySequence
 
 from atomseg_app.errors import UserError
@@ -162,6 +162,4 @@ class ActionRegistry(QObject):
         qaction.setToolTip(f"{tip}\nNot now: {reason}" if reason else tip)
         qaction.setStatusTip(reason or action.tip)
         if action.checked is not None:
-            blocker = QSignalBlocker(qaction)
             qaction.setChecked(action.checked())
-            blocker.unblock()

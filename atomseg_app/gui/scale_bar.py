@@ -30,12 +30,13 @@ def length_text(length_nm: float, digits: int = 10) -> str:
 
 def bar_of(geometry: ViewGeometry, pixel_size_nm: float | None, width: float) -> tuple[float, str]:
     """Length in screen px and text of a bar in a picture of ``width`` screen px; in px if it is not calibrated."""
-    longest_px = width * _SHARE / geometry.scale[0]
-    if pixel_size_nm is None:
-        length_px = round_length(longest_px)
-        return length_px * geometry.scale[0], f"{length_px:g} px"
-    length_nm = round_length(longest_px * pixel_size_nm)
-    return length_nm / pixel_size_nm * geometry.scale[0], length_text(length_nm)
+    return bar_for((pixel_size_nm or 1.0) / geometry.scale[0], width, pixel_size_nm is not None)
+
+
+def bar_for(per_px: float, width: float, calibrated: bool) -> tuple[float, str]:
+    """Length in screen px and text of a bar where a screen px is ``per_px`` nm, or image px if not calibrated."""
+    length = round_length(width * _SHARE * per_px)
+    return length / per_px, length_text(length) if calibrated else f"{length:g} px"
 
 
 def paint_scale_bar(
@@ -43,6 +44,11 @@ def paint_scale_bar(
 ) -> None:
     """Draw the bar at the lower left of ``area``: white on a dark plate, so that it reads on any image."""
     length, text = bar_of(geometry, pixel_size_nm, area.width())
+    paint_bar(painter, area, length, text, font)
+
+
+def paint_bar(painter: QPainter, area: QRectF, length: float, text: str, font: QFont) -> None:
+    """Draw a bar of so many screen px, and what it stands for, at the lower left of ``area``."""
     bold = QFont(font)
     bold.setWeight(QFont.Weight.DemiBold)
     metrics = QFontMetricsF(bold)

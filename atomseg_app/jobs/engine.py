@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from atomseg_app.errors import Cancelled
 from atomseg_app.jobs.arrays import allow_many_descriptors
 from atomseg_app.jobs.failures import Failure, TaskFailed, from_exception
 from atomseg_app.jobs.host import Host
-from atomseg_app.jobs.job import Job
+from atomseg_app.jobs.job import Job, State
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Report
 
@@ -142,6 +142,7 @@ class JobEngine(QObject):
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
         self._runs: dict[int, _Run] = {}
+        self._adopted: dict[int, tuple[Job, Callable[[], object]]] = {}
         self._finished: deque[int] = deque()
         self._closed = False
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
@@ -186,6 +187,11 @@ class JobEngine(QObject):
 
     def cancel(self, job_id: int) -> None:
         """Cancel a job: at once if it waits, else as soon as it stops by itself or its process has been ended."""
+        if job_id in self._adopted:
+            job, give_up = self._adopted[job_id]
+            job.cancelling.set()
+            give_up()
+            self.ended(job, Cancelled())
         run = self._runs.get(job_id)
         if run is None:
             return
@@ -210,7 +216,43 @@ class JobEngine(QObject):
 
     def active(self) -> list[Job]:
         """Jobs that wait or run, oldest first."""
-        return [run.job for run in self._runs.values()]
+        found = [*(run.job for run in self._runs.values()), *(job for job, _ in self._adopted.values())]
+        return sorted(found, key=lambda job: job.id)
+
+    # -- what the window does by itself, shown and cancelled like the others
+
+    def adopt(self, title: str, told: Mapping[str, object], give_up: Callable[[], object]) -> Job:
+        """A job of which the window does the work in pieces; ``told`` is what its report says of it.
+
+        Whoever does it tells of :meth:`progressed` and :meth:`ended`. ``give_up`` ends it at once and leaves nothing.
+        """
+        if self._closed:
+            raise RuntimeError("the job engine is shut down")
+        job = Job(next(self._numbers), title, Task("film", dict(told)))
+        self._jobs[job.id], self._adopted[job.id] = job, (job, give_up)
+        self.job_added.emit(job)
+        job.begin()
+        self.job_changed.emit(job)
+        return job
+
+    def progressed(self, job: Job, fraction: float, message: str) -> None:
+        """How far an adopted job is."""
+        if job.id in self._adopted:
+            job.fraction, job.message = fraction, message
+            self.job_changed.emit(job)
+
+    def ended(self, job: Job, problem: Exception | None = None) -> None:
+        """An adopted job is done, was cancelled (:class:`Cancelled`) or failed; said once, the first time."""
+        if self._adopted.pop(job.id, None) is None:
+            return
+        if problem is None:
+            job.fraction = 1.0
+            self._close(job, "done")
+        elif isinstance(problem, Cancelled):
+            self._close(job, "cancelled")
+        else:
+            self._close(job, "failed", from_exception(job.title, problem))
+        self.job_finished.emit(job)
 
     def shutdown(self) -> None:
         """Cancel everything and end the compute process at once; returns when nothing is left running."""
@@ -223,6 +265,8 @@ class JobEngine(QObject):
             lane.host.close()
         for lane in lanes:
             lane.pool.waitForDone()
+        for job in [job for job, _ in self._adopted.values()]:
+            self.cancel(job.id)
         for run in list(self._runs.values()):
             run.job.cancelling.set()
             run.job.end("cancelled")
@@ -267,23 +311,14 @@ class JobEngine(QObject):
     def _finish(self, run: _Run, outcome: TaskResult | Failure | Cancelled) -> None:
         job = run.job
         del self._runs[job.id]
-        self._finished.append(job.id)
-        if len(self._finished) > _KEPT_JOBS:
-            del self._jobs[self._finished.popleft()]
         job.versions = run.lane.host.versions
         if isinstance(outcome, TaskResult):
             job.fraction = 1.0
-            job.end("done")
+            self._close(job, "done")
         elif isinstance(outcome, Failure):
-            job.error, job.details = outcome.sentence, outcome.details
-            job.add_line(f"error: {outcome.sentence}")
-            job.end("failed")
+            self._close(job, "failed", outcome)
         else:
-            job.end("cancelled")
-        level = logging.WARNING if job.state == "failed" else logging.INFO
-        text = f"job {job.id} {job.title}: {job.state} after {job.elapsed_s():.2f} s. {job.error}".rstrip()
-        _log.log(level, "%s%s", text, f"\n{job.details}" if job.details else "")
-        self.job_changed.emit(job)
+            self._close(job, "cancelled")
         try:
             if isinstance(outcome, TaskResult):
                 if run.on_done is not None:
@@ -292,3 +327,17 @@ class JobEngine(QObject):
                 run.on_failed(job)
         finally:
             self.job_finished.emit(job)
+
+    def _close(self, job: Job, state: State, failure: Failure | None = None) -> None:
+        """A job has reached its last state: note it, log it, and forget the oldest where there are many."""
+        self._finished.append(job.id)
+        if len(self._finished) > _KEPT_JOBS:
+            del self._jobs[self._finished.popleft()]
+        if failure is not None:
+            job.error, job.details = failure.sentence, failure.details
+            job.add_line(f"error: {failure.sentence}")
+        job.end(state)
+        level = logging.WARNING if state == "failed" else logging.INFO
+        text = f"job {job.id} {job.title}: {state} after {job.elapsed_s():.2f} s. {job.error}".rstrip()
+        _log.log(level, "%s%s", text, f"\n{job.details}" if job.details else "")
+        self.job_changed.emit(job)

@@ -93,7 +93,10 @@ def label_surfaces(task: Task, report: Report) -> TaskResult:
         part = report.part(number / len(values), (number + 1) / len(values))
         # Errors are mostly a voxel thick: at half their share smoothing and blocks would leave nothing of them.
         level = _THIN if len(task.inputs) > 1 and value != RIGHT else 0.5
-        vertices, faces = surface(_shares(labels.values, value, step), level, part)
+        shares = _shares(labels.values, value, step)
+        if len(task.inputs) > 1 and not (shares > level).any():
+            level = _THIN  # what is right in painted slices is thin, too
+        vertices, faces = surface(shares, level, part)
         whole = np.asarray(vertices * step + (step - 1) / 2, np.float32)
         items += [Image(whole, (None, None)), Image(faces, (None, None))]
     return TaskResult(values, tuple(items))

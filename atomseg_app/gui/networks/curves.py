@@ -41,6 +41,7 @@ class Curves(LogPlot):
             self._validation.setData(x, y)
             at = [int(np.argmin(y))] if len(y) else []
             self._best.setData(x[at], y[at])
+            self.show_steps(max([step for step, _ in (*steps, *judged)], default=1))
         self.update()
 
     def _made(self, item: Any) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 _LEGEND_COLUMNS = 3
+_RIGHT_PX = 16
 
 
 class LogPlot(QWidget):
@@ -58,6 +59,11 @@ class LogPlot(QWidget):
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._restyle()
 
+    def show_steps(self, last: float) -> None:
+        """Draw the steps from 0 to the last one, so that plots below each other have the same axis."""
+        if self._plot is not None:
+            self._plot.getPlotItem().setXRange(0, max(1.0, float(last)), padding=0.02)
+
     def _show_plot(self, shown: bool) -> None:
         """Have the plot there before lines are set, if it is to be shown."""
         if shown and self._plot is None:
@@ -73,6 +79,7 @@ class LogPlot(QWidget):
         item = self._plot.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
+        item.layout.setContentsMargins(1, 1, _RIGHT_PX, 1)  # half of the last number is beyond the axis
         item.setLabel("bottom", "Step")
         item.setLabel("left", self.title)
         for name in ("bottom", "left"):

@@ -65,6 +65,7 @@ class TrainPage(QWidget):
             if not resumed:
                 self.curves.show_log([])
             self.run.start(settings, resume=bool(resumed))
+            self.stop_button.setFocus()  # the button that was pressed is out of use, and Qt would go on to a next step
         except UserError as problem:
             self._context.notify.error("The training cannot start", problem)
 
@@ -113,7 +114,7 @@ class TrainPage(QWidget):
             left = f", {duration(eta)} left" if eta is not None else ""
             self.bar.setFormat("Waiting" if job.state == "queued" else f"{duration(job.elapsed_s())}{left}")
         best = "" if "best" in self.run.message else self._best
-        told = " · ".join(part for part in (self.run.message, best, self._rate) if part)
+        told = " · ".join(part.rstrip(".") for part in (self.run.message, best, self._rate) if part)
         self.state.setText(told or self.idle)
         busy = "A network is being trained."
         nothing = "No training is running."
@@ -131,7 +132,7 @@ class TrainPage(QWidget):
         found = validations(entries)
         if found:
             step, figures = min(found, key=lambda each: each[1]["loss"])
-            self._best = f"best {figures['loss']:.4f} at step {step:,}"
+            self._best = f"best loss {figures['loss']:.3g} at step {step:,}"
         rates = [entry["learning_rate"] for entry in entries if "learning_rate" in entry]
         self._rate = f"learning rate {rates[-1]:.2g}" if rates else ""
         self.refresh()

@@ -261,4 +261,6 @@ def _swatch(colour: str, number: int) -> QIcon:
         painter.setFont(font)
         painter.drawText(picture.rect(), Qt.AlignmentFlag.AlignCenter, str(number))
     painter.end()
-    return QIcon(picture)
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)  # else Qt tints it, and the row that is painted has another colour
+    return icon

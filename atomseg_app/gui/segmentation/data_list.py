@@ -32,4 +32,4 @@ def describe(entry: Entry) -> str:
         scale = " × ".join(length_text(size, 4) for size in reversed(known))
     count = len(entry.results)
     found = f" · {count} result{'' if count == 1 else 's'}" if count else ""
-    return f"{width} × {height} × {depth} voxels · {scale}{found}"
+    return f"{width} × {height} × {depth} · {scale}{found}"

@@ -21,7 +21,7 @@ class DiceCurves(LogPlot):
     """A line a class, in its colour and a style of its own."""
 
     title = "Dice"
-    hint = "Dice of each class, 1 is perfect"
+    hint = "Dice of each class: after the first validation"
 
     def __init__(self) -> None:
         name = "Dice of each class while a network learns"
@@ -57,7 +57,7 @@ class DiceCurves(LogPlot):
         self.update()
 
     def _made(self, item: Any) -> None:
-        item.setYRange(0, 1, padding=0.02)
+        item.setYRange(0, 1, padding=0.06)  # marks at 0 and 1 are whole
 
     def _line(self, name: str) -> Any:
         if name not in self._lines:

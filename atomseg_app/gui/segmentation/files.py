@@ -13,7 +13,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.gui.settings import Setting
 from atomseg_app.gui.volumes.filming import Filming, slices_picture, volume_scenarios
 from atomseg_app.gui.volumes.saving import SavePlaces, asked_path
-from atomseg_app.gui.volumes.volume3d import step_for
+from atomseg_app.gui.volumes.shrinking import step_for
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 

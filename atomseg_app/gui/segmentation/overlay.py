@@ -25,7 +25,7 @@ from atomseg_app.segmentation.error_map import ERROR_CLASSES
 
 ERROR_COLOURS = {each.value: each.colour for each in ERROR_CLASSES if each.value}
 ERROR_TITLES = {each.value: each.name[0].upper() + each.name[1:] for each in ERROR_CLASSES if each.value}
-UNSURE = "#f0e442"
+UNSURE, UNSURE_OPACITY = "#f0e442", 0.9
 _SAMPLES = 1 << 18
 _MARK = colour_table({1: "#ffffff"}, 0.55)
 
@@ -61,6 +61,7 @@ class Overlays(QObject):
             pane.layers.insert(1, self._layers[name].paint)
             pane.context_asked.connect(partial(self._move_cross, pane))
         slices.describe = self._describe
+        slices.cut_over = lambda pane: self._cut(pane, self._layers[pane.plane.name])
         for signal in (model.current_changed, model.layers_changed):
             signal.connect(self.refresh)
         model.chosen_changed.connect(self._on_chosen)
@@ -109,7 +110,7 @@ class Overlays(QObject):
             of_result = {each.value: each.colour for each in found.labels.classes if each.value not in entry.hidden}
             result = colour_table(of_result | {v: c for v, c in colours.items() if v in of_result}, shown.opacity)
             result[0] = 0 if 0 in of_result else result[0]  # the background of a whole volume would hide it
-        unsure = ramp_table(UNSURE, 0.9) if shown.uncertainty and found is not None else CLEAR
+        unsure = ramp_table(UNSURE, UNSURE_OPACITY) if shown.uncertainty and found is not None else CLEAR
         # Errors against what was painted lie under it: there they alone are shown.
         hidden = not shown.painted or (shown.errors and shown.reference < 0)
         return CLEAR if hidden else colour_table(colours, shown.opacity), result, unsure

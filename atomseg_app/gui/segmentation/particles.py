@@ -35,6 +35,7 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "at_border": ("Cut", "1: cut off by the end of the volume, so that it is a part only."),
 }
 """Title and tip of each quantity, in the order of the table."""
+_POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _RAISED = {1: "", 2: "²", 3: "³", -1: "⁻¹", -2: "⁻²", -3: "⁻³"}
 
 
@@ -54,7 +55,7 @@ class Total:
         share = "fraction" in self.name or self.name == "porosity"
         if share:
             return f"{title}: {100 * self.value:.3g} %"
-        return f"{title}: {float(f'{self.value:.4g}'):,g} {self.unit}".rstrip()
+        return f"{title}: {amount_text(self.value)} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,15 @@ class Particles:
         number = int(self.instances[voxel])
         found = np.flatnonzero(self.columns["particle_id"] == number)
         return int(found[0]) if number and found.size else -1
+
+
+def amount_text(value: float) -> str:
+    """Four digits as people write them: 0.0366, 9,668,000, 1.257 × 10⁻⁸."""
+    size = abs(value)
+    if not size or 1e-3 <= size < 1e9:
+        return f"{float(f'{value:.4g}'):,.10g}"
+    digits, power = f"{value:.3e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(_POWERS)}"
 
 
 def unit_text(unit: str, power: int) -> str:

@@ -1,4 +1,4 @@
-"""Colour bar of a probability: from clear to the colour of the class, with what it is and its values."""
+"""Colour bar of what is drawn from clear to a colour: the probability of a class, or how unsure the result is."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _GROUND = "#000000"
 
 
 class ProbabilityBar(QWidget):
-    """Shows what :meth:`show_class` was last given; drawn over black, as over a dark voxel."""
+    """Shows what it was last given; drawn over black, as over a dark voxel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("segmentation.probability_bar")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._name, self._colour, self._opacity = "", QColor(), 1.0
+        self._words, self._colour, self._opacity = ("", "", ""), QColor(), 1.0
         self.show_class("", "#ffffff", 1.0)
 
     def sizeHint(self) -> QSize:
@@ -26,12 +26,23 @@ class ProbabilityBar(QWidget):
 
     def show_class(self, name: str, colour: str, opacity: float) -> None:
         """Show the ramp of a class as it is drawn."""
-        self._name, self._colour, self._opacity = name, QColor(colour), opacity
+        self._show(("0", f"probability of {name}", "1"), colour, opacity)
         self.setAccessibleName(f"Probability of {name} from 0 to 1")
+
+    def show_unsure(self, colour: str, opacity: float) -> None:
+        """Show the ramp of the layer that says where to paint next."""
+        self._show(("sure", "paint next", "unsure"), colour, opacity)
+        self.setAccessibleName("Colour of what is unsure, from clear to opaque")
+        self.setToolTip(
+            "Entropy of the probabilities: clear at its median, most opaque where only 0.2 % of the volume is above."
+        )
+
+    def _show(self, words: tuple[str, str, str], colour: str, opacity: float) -> None:
+        self._words, self._colour, self._opacity = words, QColor(colour), opacity
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Ramp, 0, the name, 1."""
+        """Ramp, and words below its ends and its middle."""
         painter = QPainter(self)
         ramp = QRectF(0.5, 0.5, self.width() - 1, _RAMP_PX)
         painter.fillRect(ramp, QColor(_GROUND))
@@ -46,8 +57,7 @@ class ProbabilityBar(QWidget):
         painter.drawRect(ramp)
         painter.setPen(self.palette().text().color())
         below = self.rect().adjusted(0, _RAMP_PX + 2, 0, 0)
-        sides = {"0": Qt.AlignmentFlag.AlignLeft, f"probability of {self._name}": Qt.AlignmentFlag.AlignHCenter,
-                 "1": Qt.AlignmentFlag.AlignRight}  # fmt: skip
-        for text, side in sides.items():
+        sides = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignRight)
+        for text, side in zip(self._words, sides, strict=True):
             painter.drawText(below, side | Qt.AlignmentFlag.AlignTop, text)
         painter.end()

@@ -119,7 +119,12 @@ class ReportDialog(QDialog):
         heading.setProperty("role", "heading")
         layout.addWidget(heading)
         layout.addWidget(self.scores)
-        layout.addWidget(muted("Where the reference is not labelled nothing counts. n/a: the class is absent."))
+        layout.addWidget(
+            muted(
+                "Where the reference is not labelled nothing counts. n/a: the class is absent; distances need surfaces "
+                "that the reference labels on both sides."
+            )
+        )
         layout.addWidget(QLabel("Confusion matrix (voxels)"))
         layout.addWidget(self.confusion)
         layout.addStretch(1)

@@ -22,6 +22,7 @@ from atomseg_app.gui.sections import ActionButton, muted
 from atomseg_app.gui.segmentation import edits
 from atomseg_app.gui.segmentation.classes_panel import share_text
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
+from atomseg_app.gui.segmentation.overlay import UNSURE, UNSURE_OPACITY
 from atomseg_app.gui.segmentation.probability_bar import ProbabilityBar
 from atomseg_app.gui.undo import UndoStack
 from atomseg_app.label_classes import IGNORE
@@ -49,6 +50,8 @@ class ResultPanel(QWidget):
         self.probability.setAccessibleName("Probability that is shown")
         self.probability.setToolTip("Draw how probable a class is in place of the result.")
         self.bar = ProbabilityBar()
+        self.unsure_bar = ProbabilityBar()
+        self.unsure_bar.show_unsure(UNSURE, UNSURE_OPACITY)
         self.fractions = muted()
         self.fractions.setAccessibleName("Volume fractions of the result")
         self._boxes = {}
@@ -71,6 +74,7 @@ class ResultPanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.bar)
         layout.addLayout(switches)
+        layout.addWidget(self.unsure_bar)
         layout.addWidget(self.fractions)
         layout.addWidget(ActionButton(actions.qaction("segmentation.use_result")))
         self.result.currentIndexChanged.connect(lambda _index: model.show(result=int(self.result.currentData())))
@@ -121,6 +125,7 @@ class ResultPanel(QWidget):
                                "No result is shown.")  # fmt: skip
         for box in self._boxes.values():
             box.follow()
+        self.unsure_bar.setVisible(shown.uncertainty and result is not None)
         self.fractions.setText(self._fractions())
         self.fractions.setVisible(bool(self.fractions.text()))
 

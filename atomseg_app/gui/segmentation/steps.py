@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
@@ -67,9 +68,20 @@ class Steps(StepColumn):
              self.errors_section, self.measure_section, self.show_section, self.save_section],
         )  # fmt: skip
         self.train.run.finished.connect(self.segment.look_for_models)
+        self.train.started.connect(self._show_training)
         self.errors.changed.connect(actions.refresh)
         self.measure.measured.connect(actions.refresh)
         self.measure.chosen.connect(tab.show_particle)
+
+    def _show_training(self) -> None:
+        """Its buttons, progress and curves, once there is room for them."""
+
+        def look() -> None:
+            self.ensureWidgetVisible(self.train.dice, 0, 8)
+            self.ensureWidgetVisible(self.train.start_button, 0, 8)
+
+        self.train.show_empty_curves()
+        QTimer.singleShot(0, self, look)
 
 
 def _section(title: str, tip: str, content: QWidget, *, folded: bool = False) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any, cast
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
@@ -13,8 +14,10 @@ from atomseg_app.data import Image, Labels
 from atomseg_app.gui.sections import muted
 from atomseg_app.gui.segmentation.computing import Computing
 from atomseg_app.gui.segmentation.model import Entry, SegModel
+from atomseg_app.gui.volumes.legend import Legend, mark_text
 from atomseg_app.gui.volumes.part import Part
-from atomseg_app.gui.volumes.volume3d import MOST_IN_SOFTWARE, Volume3D, step_for
+from atomseg_app.gui.volumes.shrinking import step_for
+from atomseg_app.gui.volumes.volume3d import MOST_IN_SOFTWARE, Volume3D
 from atomseg_app.jobs.job import Job
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.label_classes import LabelClass
@@ -83,7 +86,6 @@ class SurfacesPanel(QWidget):
     def refresh(self) -> None:
         """Show the classes that are there, and make surfaces again if there are other labels."""
         subject, shown = self._subject(), self._wanted()
-        errors = subject is not None and subject.errors_of is not None
         self._fill_rows(subject)
         self.on.setEnabled(subject is not None or self.on.isChecked())
         self.on.setToolTip(
@@ -92,7 +94,7 @@ class SurfacesPanel(QWidget):
             else "Segment the volume, or paint some slices, first."
         )
         self._rows.setVisible(shown)
-        self._view.set_legend(self._legend(subject) if errors and shown else "")
+        self._view.set_legend(self._legend(subject) if shown else Legend())
         if not shown or self._view.drawn is None:
             if self._view.parts:
                 self._view.set_parts(())
@@ -140,6 +142,7 @@ class SurfacesPanel(QWidget):
         subject = self._subject()
         if subject is not None:
             self.opacity[subject.errors_of is not None, value] = percent
+            self._view.set_legend(self._legend(subject) if self._wanted() else Legend())
             self._show()
 
     def _fill_rows(self, subject: _Subject | None) -> None:
@@ -158,8 +161,8 @@ class SurfacesPanel(QWidget):
             slider.setAccessibleName(f"Opacity of the surface of {each.name}")
             slider.setToolTip(f"How opaque the surface of {each.name} is drawn in 3D; at the left it is hidden.")
             slider.valueChanged.connect(partial(self._on_opacity, each.value))
-            mark = QLabel(each.name)
-            mark.setStyleSheet(f"border-left: 10px solid {each.colour}; padding-left: 6px;")
+            mark = QLabel(f"{mark_text(each.colour)} {escape(each.name)}", textFormat=Qt.TextFormat.RichText)
+            mark.setBuddy(slider)
             self._grid.addWidget(mark, row, 0)
             self._grid.addWidget(slider, row, 1)
 
@@ -208,9 +211,15 @@ class SurfacesPanel(QWidget):
             if each.value in self._meshes and each.value not in hidden
         ])  # fmt: skip
 
-    def _legend(self, subject: _Subject | None) -> str:
+    def _legend(self, subject: _Subject | None) -> Legend:
+        """Classes, or kinds of errors, whose surfaces are not hidden."""
         entry: Entry | None = self._model.entry
-        if subject is None or entry is None or subject.errors_of is None:
-            return ""
-        marks = (f'<span style="color:{each.colour}">&#9632;</span> {each.name}' for each in reversed(subject.classes))
-        return f"Errors of {entry.class_name(subject.errors_of)}: " + " &nbsp; ".join(marks)
+        if subject is None or entry is None:
+            return Legend()
+        of_errors = subject.errors_of is not None
+        seen = [
+            each for each in reversed(subject.classes)
+            if self._opacity(subject, each.value) and (of_errors or each.value not in entry.hidden)
+        ]  # fmt: skip
+        title = "" if subject.errors_of is None else f"Errors of {entry.class_name(subject.errors_of)}"
+        return Legend(title, tuple((each.colour, each.name) for each in seen))

@@ -171,6 +171,7 @@ class SegmentationTab(Tab):
                                   result)  # fmt: skip
         self.context.undo.push(edits.ChangeEntry(self.model, entry_id, text, after, edits.cost_of(result)))
         if entry_id == self.model.current_id:
+            self.preview.switch(False)  # it would cover the result
             self.model.show(result=len(after.results) - 1)
 
     # -- running
@@ -313,7 +314,7 @@ class SegmentationTab(Tab):
         for widget in (self.left, self.pages, self.steps):
             splitter.addWidget(widget)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([230, 800, 340])
+        splitter.setSizes([270, 760, 340])
         splitter.setCollapsible(1, False)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -330,6 +331,7 @@ class SegmentationTab(Tab):
             self.context.undo.changed,
         ):  # fmt: skip
             signal.connect(self.context.actions.refresh)
+        self.preview.changed.connect(self.context.actions.refresh)
         self.slices.contrast_changed.connect(self.volume3d.set_contrast)
         self.slices.contrast_changed.connect(self._on_contrast)
         self.slices.widened.connect(self._on_widened)

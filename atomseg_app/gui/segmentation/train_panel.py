@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QVBoxLayout
 
 from atomseg_app.gui.alive import while_alive
@@ -25,7 +26,12 @@ _SHORTEST = 14  # letters of a name that a narrow panel shows
 
 
 class TrainPanel(TrainPage):
-    """The panel of the tab. A model whose network is another than the one chosen cannot be begun from."""
+    """The panel of the tab. A model whose network is another than the one chosen cannot be begun from.
+
+    ``started`` when a training began, whose curves are wanted in view.
+    """
+
+    started = Signal()
 
     lasting: ClassVar[tuple[str, ...]] = LASTING
     begin: ClassVar[str] = "Train"
@@ -70,6 +76,8 @@ class TrainPanel(TrainPage):
             name = self.form.fields["name"]
             name.set_value(free_name(str(name.value()), [model.card.name for model in self._models]))
         super().start()
+        if self.run.running:
+            self.started.emit()
 
     def _on_labels(self, _box: object = None) -> None:
         """The button follows what is painted; nothing else does, and strokes come fast."""
@@ -98,8 +106,15 @@ class TrainPanel(TrainPage):
         entry = self._volumes.entry
         colours = {} if entry is None else {each.name: each.colour for each in entry.classes}
         self.dice.show_log(entries, colours)
-        self._show_curves(bool(entries))
+        if entries:
+            self.dice.show_steps(entries[-1]["step"])
+        self._show_curves(bool(entries) or self.run.running)
         super()._show_log(entries)
+
+    def show_empty_curves(self) -> None:
+        """Curves of a training that has not told anything yet."""
+        self.dice.show_log([], {})
+        self._show_curves(True)
 
     def _show_curves(self, shown: bool) -> None:
         self.curves.setVisible(shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,9 @@ from PySide6.QtGui import QImage
 
 from atomseg_app.errors import UserError
 from atomseg_app.gui.volumes import pictures
+from atomseg_app.gui.volumes.film import Scenario
 from atomseg_app.gui.volumes.filming import Filming, slices_picture, volume_scenarios
 from atomseg_app.gui.volumes.model import SHOWN_AS
-from atomseg_app.gui.volumes.movie_dialog import Scenario
 
 if TYPE_CHECKING:
     from atomseg_app.gui.tomography.tab import TomographyTab
@@ -70,10 +69,16 @@ class Showing:
             canvas = tab.series_page.projection.canvas
 
             def draw_view(number: int) -> QImage:
+                if model.series() is not series:
+                    raise UserError("Another series is shown now, or it was changed; film it again.")
+                before = model.view
                 model.show_view(views[number])
-                return pictures.of_canvas(canvas)
+                try:
+                    return pictures.of_canvas(canvas)
+                finally:
+                    model.show_view(before)
 
-            return [Scenario("Views of the series", len(views), draw_view, partial(model.show_view, model.view))]
+            return [Scenario("Views of the series", len(views), draw_view)]
         return volume_scenarios(model, tab.slices, tab.volume3d)
 
     def ask_movie(self) -> None:

@@ -336,6 +336,7 @@ class TomographyTab(Tab):
     def _connect(self) -> None:
         model, rows, angles = self.model, self.table.rows, self.steps.angles
         model.current_changed.connect(self._on_current)
+        model.current_changed.connect(self.wedge.follow)
         for signal in (model.current_changed, model.changed, model.entries_changed, self.computing.changed):
             signal.connect(self.context.actions.refresh)
         rows.angle_edited.connect(partial(self.editing.refusing, "Angle", self.editing.set_angle))

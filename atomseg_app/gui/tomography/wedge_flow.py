@@ -26,6 +26,13 @@ class WedgeFlow:
         self._tab = tab
         self.running: set[str] = set()
 
+    def follow(self) -> None:
+        """Call the button by what it shows."""
+        volume = self._tab.model.volume()
+        other = "" if volume is None else "unfilled" if is_filled(volume) else "filled"
+        title = f"Show the {other} one" if other else "Filled or unfilled"
+        self._tab.context.actions.set_title("tomography.swap_filled", title)
+
     def on_finished(self, operation: str) -> None:
         """Look at what came out of filling."""
         if operation == FILL_WEDGE:

@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog
 
+from atomseg_app.data import Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui import figure_export
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.tab import Tab
 from atomseg_app.gui.volumes import pictures
+from atomseg_app.gui.volumes.film import Film, Scenario
 from atomseg_app.gui.volumes.model import VolumeModel
-from atomseg_app.gui.volumes.movie_dialog import MovieDialog, Scenario
+from atomseg_app.gui.volumes.movie_dialog import MovieDialog
 from atomseg_app.gui.volumes.slice_pane import AXES, PLANES
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.gui.volumes.volume3d import Volume3D
 from atomseg_app.io.movies import MOVIE_FORMATS
 
+if TYPE_CHECKING:
+    from atomseg_app.gui.volumes.scene3d import Scene
+
 _TURN_FRAMES = 120
+_GONE = "Another volume is shown now; show the one that is to be filmed, and film again."
 _PICTURES = {".png": "PNG", ".tif": "TIFF"}
 
 
@@ -70,62 +76,59 @@ class Filming:
                 dialog.start(path if path.suffix.lower() == ending else path.with_name(path.name + ending))
 
         dialog.buttons.button(QDialogButtonBox.StandardButton.Save).clicked.connect(lambda _checked: ask_place())
-        dialog.written.connect(self._remember)
-        dialog.failed.connect(partial(tab.context.notify.error, "The movie could not be written"))
+        dialog.begun.connect(self.begin)
         dialog.open()
         return dialog
+
+    def begin(self, scenario: Scenario, path: Path, per_second: int) -> Film:
+        """Film as a job of the list."""
+        film = Film(self._tab, self._tab.context.jobs, scenario, path, per_second)
+        film.written.connect(self._remember)
+        film.failed.connect(partial(self._tab.context.notify.error, "The movie could not be written"))
+        return film
 
 
 def slices_picture(slices: SlicesView, view: Volume3D) -> QImage:
     """The slices and the 3D view as they are shown. Raises UserError where that is nothing."""
     found = [pictures.of_canvas(slices.panes[name]) for name in ("XY", "YZ", "XZ") if slices.wide in ("", name)]
-    rendered = view.picture() if slices.wide in ("", "3D") else None
+    rendered = view.figure(scale=pictures.DPI / figure_export.SCREEN_DPI) if slices.wide in ("", "3D") else None
     if rendered is not None:
-        found.append(pictures.of_pixels(rendered))
+        found.append(rendered)
     return pictures.in_grid(found, 2)
 
 
 def volume_scenarios(model: VolumeModel[Any], slices: SlicesView, view: Volume3D) -> list[Scenario]:
     """What of the volume that is shown can be filmed: a sweep along each axis, and a turn in 3D."""
-    if model.volume() is None:
+    volume = model.volume()
+    if volume is None:
         return []
-    found = [_sweep(model, slices, plane.cut, plane.name) for plane in PLANES]
+    found = [_sweep(model, volume, slices, plane.cut, plane.name) for plane in PLANES]
     if view.scene is not None and view.drawn is not None:
-        found.append(_turn(view))
+        found.append(_turn(view, view.scene))
     return found
 
 
-def _sweep(model: VolumeModel[Any], slices: SlicesView, axis: int, name: str) -> Scenario:
+def _sweep(model: VolumeModel[Any], volume: Volume, slices: SlicesView, axis: int, name: str) -> Scenario:
     """Through all slices along an axis, with everything that is drawn over them."""
-    volume, before, pane = model.volume(), model.place, slices.panes[name]
 
     def draw(number: int) -> QImage:
-        place = [float(p) for p in before]
-        place[axis] = number
-        model.show_place((place[0], place[1], place[2]))
-        pane.read_now()
-        return pictures.of_canvas(pane)
+        if model.volume() is not volume:
+            raise UserError(_GONE)
+        return slices.picture_of(name, number, pictures.of_canvas)
 
-    frames = 0 if volume is None else volume.shape[axis]
-    return Scenario(f"{name} slices along {AXES[axis]}", frames, draw, partial(model.show_place, before))
+    return Scenario(f"{name} slices along {AXES[axis]}", volume.shape[axis], draw)
 
 
-def _turn(view: Volume3D) -> Scenario:
-    """Once round, from where the user looks."""
-    scene = view.scene
-    assert scene is not None
-    azimuth_deg, elevation_deg = scene.view()
+def _turn(view: Volume3D, scene: Scene) -> Scenario:
+    """Once round, from where the user looks now."""
+    camera, drawn = scene.camera(), view.drawn
 
     def draw(number: int) -> QImage:
-        scene.widget.setUpdatesEnabled(False)  # else each frame is drawn twice: for the screen, and for the movie
-        scene.set_view(azimuth_deg + 360.0 * number / _TURN_FRAMES, elevation_deg)
-        rendered = view.picture()
+        if view.drawn is not drawn:
+            raise UserError(_GONE)
+        rendered = view.figure(scene.turned(camera, 360.0 * number / _TURN_FRAMES))
         if rendered is None:
-            raise UserError("The volume is not drawn in 3D.")
-        return pictures.of_pixels(rendered)
+            raise UserError(_GONE)
+        return rendered
 
-    def restore() -> None:
-        scene.widget.setUpdatesEnabled(True)
-        scene.set_view(azimuth_deg, elevation_deg)
-
-    return Scenario("Turn in 3D", _TURN_FRAMES, draw, restore)
+    return Scenario("Turn in 3D", _TURN_FRAMES, draw)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
@@ -22,13 +20,6 @@ def of_canvas(canvas: Canvas) -> QImage:
     if canvas.shape is None:
         raise UserError("There is no picture yet.")
     return figure_export.render(canvas, DPI)
-
-
-def of_pixels(rgba: npt.NDArray[np.uint8]) -> QImage:
-    """A rendered 3D view (y, x, rgba)."""
-    packed = np.ascontiguousarray(rgba[..., :3])
-    height, width = packed.shape[:2]
-    return QImage(packed.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
 def in_grid(pictures: Sequence[QImage], columns: int) -> QImage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -184,6 +184,27 @@ class Scene:
         self._light()
         rendered: npt.NDArray[np.uint8] = self.canvas.render()
         return rendered
+
+    def turned(self, camera: Mapping[str, Any], by_deg: float) -> npt.NDArray[np.uint8]:
+        """What would be shown (y, x, rgba) if a camera of :meth:`camera` were turned; what is shown stays."""
+        now = self.camera()
+        self.widget.setUpdatesEnabled(False)  # nothing is to be drawn again for a view that is gone at once
+        try:
+            self._camera.set_state({**camera, "azimuth": camera["azimuth"] + by_deg})
+            return self.picture()
+        finally:
+            self._camera.set_state(now)
+            self.widget.setUpdatesEnabled(True)
+
+    def camera(self) -> dict[str, Any]:
+        """Where the user looks from, for :meth:`turned`."""
+        return dict(self._camera.get_state())
+
+    def length_per_px(self) -> float:
+        """Length of a pixel of the screen at the depth of what the camera turns about."""
+        width, height = self.canvas.size
+        length: float = self._camera.scale_factor / max(1, min(width, height))
+        return length
 
     def clear(self) -> None:
         """Show nothing."""

@@ -24,6 +24,7 @@ from atomseg_app.gui.volumes.volume3d import Volume3D, with_clip
 
 MODES = {"mip": "Maximum along the view", "translucent": "Translucent", "surface": "Surface"}
 _STEPS = 200
+_MODE_TIP = "Maximum along each line of sight, translucent as smoke, or the surface at one value."
 
 
 class Show3DPanel(QWidget):
@@ -34,7 +35,7 @@ class Show3DPanel(QWidget):
         self._view = view
         self.mode = QComboBox()
         self.mode.setAccessibleName("Drawn as")
-        self.mode.setToolTip("Maximum along each line of sight, translucent as smoke, or the surface at one value.")
+        self.mode.setToolTip(_MODE_TIP)
         for key, title in MODES.items():
             self.mode.addItem(title, key)
         self.transfer = TransferEditor()
@@ -61,12 +62,20 @@ class Show3DPanel(QWidget):
         self.box.toggled.connect(lambda on: view.set_look(replace(view.look, box=on)))
         self.reset.clicked.connect(lambda _checked: view.reset_camera())
         view.ready.connect(self.refresh)
+        view.parts_changed.connect(self._on_parts)
         self._on_mode()
 
     def refresh(self) -> None:
         """Show the values of the volume that is drawn."""
         self.transfer.set_counts(self._view.counts())
         self._show_level()
+
+    def _on_parts(self) -> None:
+        """How grey levels are drawn means nothing while other surfaces are drawn in their place."""
+        free = not self._view.parts
+        for widget in (self.mode, self.transfer, self._level_row):
+            widget.setEnabled(free)
+        self.mode.setToolTip(_MODE_TIP if free else "Surfaces are drawn in place of the grey levels; hide those first.")
 
     def _on_mode(self) -> None:
         mode = self.mode.currentData()

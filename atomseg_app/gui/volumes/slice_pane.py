@@ -88,6 +88,7 @@ class SlicePane(Canvas):
         self._turned = 0.0
         self._wanted: int | None = None
         self._reading = False
+        self._drop = False  # what is being read: something else was shown at once meanwhile
         self._background = Background()
         self.set_tool(CrossTool(self))
 
@@ -160,11 +161,17 @@ class SlicePane(Canvas):
         self.setAccessibleName(f"{plane.name} slice")
         self.show_volume(self.volume)
 
-    def read_now(self) -> None:
-        """Have the slice that is shown there, also of a large volume (a movie waits for each of its frames)."""
-        if self.volume is not None and self.volume.values.nbytes > AT_ONCE_BYTES:
-            self._wanted = None
-            self.layer.set_values(self.slice_of(self.volume, self.index))
+    def show_now(self, place: tuple[int, int, int]) -> None:
+        """Show the slice through a voxel at once, also of a large volume (a movie waits for each of its frames)."""
+        self.place = place
+        if self.volume is None:
+            return
+        index = place[self.plane.cut]
+        if index != self.index or self._reading:
+            self.index = index
+            self._wanted, self._drop = None, self._reading
+            self.layer.set_values(self.slice_of(self.volume, index))
+        self.update()
 
     def _want(self, index: int) -> None:
         self._wanted = index
@@ -180,8 +187,9 @@ class SlicePane(Canvas):
 
         def take(values: Array) -> None:
             self._reading = False
-            if volume is self.volume:
+            if volume is self.volume and not self._drop:
                 self.layer.set_values(values)
+            self._drop = False
             self._read_next()
 
         self._background.run(lambda: np.array(self.plane.of(volume.values, index), np.float32), while_alive(self, take))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from atomseg_app.data import Array, Volume
@@ -41,7 +41,8 @@ def sample_of(values: Array) -> npt.NDArray[np.float32]:
 
 class SlicesView(QWidget):
     """Shows the volume of the model. ``contrast_changed`` carries the new :class:`Contrast`, ``widened`` the part
-    (XY, XZ, YZ, 3D) that has all the room, empty where all share it. ``describe`` names what else is at a voxel.
+    (XY, XZ, YZ, 3D) that has all the room, empty where all share it. ``describe`` names what else is at a voxel;
+    ``cut_over`` has what is drawn over a pane show the same slice as that.
     """
 
     contrast_changed = Signal(object)
@@ -58,6 +59,7 @@ class SlicesView(QWidget):
         self.fourth = fourth
         self.wide = ""
         self.describe: Callable[[Zyx], str] | None = None
+        self.cut_over: Callable[[SlicePane], object] | None = None
         self._volume: Volume | None = None
         self._background = Background()
         self._linking = False
@@ -112,6 +114,23 @@ class SlicesView(QWidget):
     def zoom(self, factor: float) -> None:
         """Zoom all slices."""
         self.panes["XY"].zoom(factor)
+
+    def picture_of(self, name: str, index: int, draw: Callable[[SlicePane], QImage]) -> QImage:
+        """What a pane would show of another slice; on the screen it stays where it is."""
+        pane = self.panes[name]
+        before = pane.place
+        place = list(before)
+        place[pane.plane.cut] = index
+        try:
+            self._put(pane, (place[0], place[1], place[2]))
+            return draw(pane)
+        finally:
+            self._put(pane, before)
+
+    def _put(self, pane: SlicePane, place: Zyx) -> None:
+        pane.show_now(place)
+        if self.cut_over is not None:
+            self.cut_over(pane)
 
     def set_smooth(self, smooth: bool) -> None:
         """Draw enlarged voxels smoothly or as squares."""

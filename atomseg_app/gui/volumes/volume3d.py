@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QGuiApplication, QShowEvent
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QShowEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from atomseg_app.data import Array, Volume
+from atomseg_app.data import Volume
 from atomseg_app.gui.alive import while_alive
 from atomseg_app.gui.background import Background
 from atomseg_app.gui.colour_maps import colour_table
@@ -21,9 +21,12 @@ from atomseg_app.gui.image_view import Readout
 from atomseg_app.gui.scale_bar import length_text
 from atomseg_app.gui.sections import WrappedLabel
 from atomseg_app.gui.theme import Theme
+from atomseg_app.gui.volumes import figure3d
 from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
+from atomseg_app.gui.volumes.legend import Legend
 from atomseg_app.gui.volumes.model import VolumeModel
 from atomseg_app.gui.volumes.part import Part
+from atomseg_app.gui.volumes.shrinking import shrunk, step_for
 from atomseg_app.gui.volumes.transfer_editor import DEFAULT, Points, opacity_at
 
 if TYPE_CHECKING:
@@ -51,32 +54,14 @@ class Look:
     box: bool = True
 
 
-def shrunk(values: Array, step: int) -> Floats:
-    """Means of blocks of ``step`` voxels a side as 32-bit floats without NaN; a plane at a time, memory stays small."""
-    if step == 1:
-        return np.nan_to_num(np.asarray(values, np.float32))
-    shape = tuple(size // step for size in values.shape)
-    result = np.zeros(shape, np.float32)
-    for z in range(shape[0]):
-        slab = np.nan_to_num(np.asarray(values[z * step : (z + 1) * step], np.float32))
-        slab = slab[:, : shape[1] * step, : shape[2] * step]
-        result[z] = slab.reshape(step, shape[1], step, shape[2], step).mean(axis=(0, 2, 4))
-    return result
-
-
-def step_for(shape: tuple[int, ...], texture_limit: int, most_voxels: int) -> int:
-    """Smallest block size at which a volume fits a texture and the number of voxels."""
-    step = 1
-    while max(-(-size // step) for size in shape) > texture_limit or np.prod([s // step for s in shape]) > most_voxels:
-        step += 1
-    return step
-
-
 class Volume3D(QStackedWidget):
-    """Shows the model's volume in 3D. ``surface_wanted(values, level)`` asks for a mesh; ``ready`` when drawn."""
+    """Shows the model's volume in 3D. ``surface_wanted(values, level)`` asks for a mesh; ``ready`` when drawn;
+    ``parts_changed`` when surfaces take the place of the volume, or give it back.
+    """
 
     surface_wanted = Signal(object, float)
     ready = Signal()
+    parts_changed = Signal()
 
     def __init__(self, model: VolumeModel[Any], theme: Theme, facts: Callable[[], GlFacts] = gl_facts) -> None:
         super().__init__()
@@ -89,12 +74,15 @@ class Volume3D(QStackedWidget):
         self.look = Look()
         self.drawn: Floats | None = None
         self.notice_text = ""
+        self.legend_shown = Legend()
         self._contrast = Contrast()
         self._volume: Volume | None = None
         self._loading = False
         self._background = Background()
         self._parts: Sequence[Part] = ()
         self._arrange()
+        self._bar_delay = QTimer(self, singleShot=True, interval=0)
+        self._bar_delay.timeout.connect(self._show_bar)
         self._delay = QTimer(self, singleShot=True, interval=250)
         self._delay.timeout.connect(self._ask_surface)
         for signal in (model.current_changed, model.changed):
@@ -139,15 +127,18 @@ class Volume3D(QStackedWidget):
 
     def set_parts(self, parts: Sequence[Part]) -> None:
         """Show surfaces in place of the volume; none shows the volume again."""
-        self._parts = parts
+        changed, self._parts = bool(parts) != bool(self._parts), parts
+        if changed:
+            self.parts_changed.emit()
         if self.scene is not None and self.drawn is not None:
             self.scene.show_volume(self.look.mode != "surface")
             self._show_parts()
 
-    def set_legend(self, rich_text: str) -> None:
-        """Say below the picture what its colours stand for; empty for nothing."""
-        self.legend.setText(rich_text)
-        self.legend.setVisible(bool(rich_text))
+    def set_legend(self, legend: Legend) -> None:
+        """Say below the picture, and in figures, what its colours stand for."""
+        self.legend_shown = legend
+        self.legend.setText(legend.rich_text())
+        self.legend.setVisible(bool(legend.marks))
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -180,6 +171,16 @@ class Volume3D(QStackedWidget):
     def picture(self) -> npt.NDArray[np.uint8] | None:
         """What is drawn (y, x, rgba), if anything is."""
         return None if self.scene is None or self.drawn is None else self.scene.picture()
+
+    def figure(self, rgba: npt.NDArray[np.uint8] | None = None, scale: float = 1.0) -> QImage | None:
+        """What is drawn, or was, with scale bar, legend and the size of the box, if anything is."""
+        rgba = self.picture() if rgba is None else rgba
+        if rgba is None or self.scene is None or self._volume is None:
+            return None
+        per_px = self.scene.length_per_px() * self.scene.canvas.size[0] / rgba.shape[1]
+        box = self.size_line.text() if self.look.box else ""
+        calibrated = None not in self._volume.pixel_size_nm
+        return figure3d.figure(rgba, per_px, calibrated, self.legend_shown, box, self.font(), scale)
 
     def refresh(self) -> None:
         """Show the volume of the model, once this is on screen."""
@@ -232,6 +233,8 @@ class Volume3D(QStackedWidget):
         self.scene.widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.scene.widget.setAccessibleName("Volume in 3D: drag turns, wheel zooms, Shift and drag pans")
         self.scene.widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.depth_bar = figure3d.DepthBar(self.scene.widget)
+        self.scene.canvas.events.draw.connect(lambda _event: self._bar_delay.start())
         self._on_theme()
         self.refresh()
 
@@ -295,6 +298,11 @@ class Volume3D(QStackedWidget):
         self.scene.set_parts(self._parts, scale, volume.shape)
         if self._parts:
             self.scene.hide_volume()
+
+    def _show_bar(self) -> None:
+        """The scale bar after the camera moved; not while it is drawn, which would draw it again and again."""
+        if self.scene is not None and self._volume is not None and self.drawn is not None:
+            self.depth_bar.show_scale(self.scene.length_per_px(), None not in self._volume.pixel_size_nm)
 
     def _ask_surface(self) -> None:
         if self.drawn is not None and self.look.mode == "surface":
