@@ -26,7 +26,8 @@ from atomseg_app.benchmarks import (
 )
 from atomseg_app.benchmarks.options import COUNT_VARIABLE, SIZE_VARIABLE, VOLUMES_VARIABLE, number, parts
 from atomseg_app.benchmarks.table import cores, print_table
-from atomseg_app.benchmarks.wedge_networks import METHODS, installed, training_of
+from atomseg_app.benchmarks.wedge_networks import COMPARED, installed, training_of
+from atomseg_app.networks.card import find_model
 
 _PICTURES, _SIZE, _PROTOCOL = 8, 128, 25
 
@@ -48,11 +49,17 @@ def run() -> int:
         "time": wedge_time.run,
     }
     asked = parts([*by_pool, *alone])
-    there = installed()
+    there = installed(COMPARED)
     rows = [
-        [name, ", ".join(METHODS[name]), training_of(name) if name in there else "not installed"] for name in METHODS
+        [name, ", ".join(models), training_of(models) if name in there else "not installed"]
+        for name, models in COMPARED.items()
     ]
     print_table("The networks.", ["method", "models", "training"], rows)
+    models = sorted({model for name in there for model in COMPARED[name]})
+    print_table(
+        "Validation loss of each as it was trained; each network has a loss of its own.", ["model", "loss"],
+        [[model, find_model(model).card.training.losses(6)] for model in models],
+    )  # fmt: skip
     failed = False
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         for name in filter(by_pool.__contains__, asked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import torch
@@ -26,17 +26,19 @@ METHODS: dict[str, tuple[str, ...]] = {
     "clean-up only": ("wedge-cleanup",),
 }
 """Models of each method, by name."""
+COMPARED = METHODS | {"ours, as long as theirs": ("wedge-residual-short",)}
+"""With ours as it was after as many hours of training as the papers' methods had."""
 
 
-def installed() -> dict[str, Fill]:
+def installed(methods: Mapping[str, tuple[str, ...]] = METHODS) -> dict[str, Fill]:
     """Methods whose models are all there."""
-    return {name: _function(models) for name, models in METHODS.items() if all(map(there, models))}
+    return {name: _function(models) for name, models in methods.items() if all(map(there, models))}
 
 
-def training_of(name: str) -> str:
-    """What a method's models were trained with: slices, hours, and whether the loss had stopped falling."""
+def training_of(models: Iterable[str]) -> str:
+    """What models were trained with: slices, hours, and whether the loss had stopped falling."""
     told = []
-    for model in METHODS[name]:
+    for model in models:
         training = find_model(model).card.training
         state = "converged" if training.converged else "not converged"
         told.append(f"{training.samples_in_all:,} slices, {training.hours_in_all:.2f} h, {training.device}, {state}")

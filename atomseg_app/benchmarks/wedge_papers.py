@@ -57,7 +57,8 @@ def run(pool: Executor, count: int, size_px: int) -> bool:
 def measured(task: Task) -> Scores:
     """Mean PSNR and SSIM of each method."""
     seen = scene(task.family, task.condition, wedge_tilts(task.wedge_deg), task.count, task.size_px)
-    fills: dict[str, Fill] = {"WBP": back_projection, "TV, automatic": tv, **wedge_networks.installed()}
+    networks = wedge_networks.installed(wedge_networks.COMPARED)
+    fills: dict[str, Fill] = {"WBP": back_projection, "TV, automatic": tv, **networks}
     answers = {name: fill(seen.views, seen.beam) for name, fill in fills.items()}
     return {
         name: (float(decibels(answer, seen.truth).mean()), float(similarity(answer, seen.truth).mean()))
@@ -67,7 +68,7 @@ def measured(task: Task) -> Scores:
 
 def marked(name: str) -> str:
     """A method's name, with a mark where one of its networks had not converged."""
-    models = wedge_networks.METHODS.get(name, ())
+    models = wedge_networks.COMPARED.get(name, ())
     return name + _MARK * (not all(map(wedge_networks.converged, models)))
 
 

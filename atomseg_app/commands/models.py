@@ -67,6 +67,7 @@ def _in_full(model: Model) -> str:
             else []
         ),
         ("Converged", f"{'yes' if training.converged else 'no'}: {training.convergence_note}"),
+        *([("Loss", training.losses(12))] if training.loss_curve else []),
         *([("Adapted from", training.adapted_from)] if training.adapted_from else []),
         ("Figures", "" if card.figures else "none"),
         *(("", f"{name}: {value}") for name, value in card.figures.items()),

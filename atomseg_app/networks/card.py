@@ -32,7 +32,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 class CardPart(BaseModel):
     """Base of the card and its parts: immutable; a field this version does not know is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Architecture(CardPart):
@@ -81,7 +81,10 @@ class Segmented(CardPart):
 
 
 class Training(CardPart):
-    """What it was trained on, and for how long; ``..._before``: what the model had seen that training began with."""
+    """What it was trained on, and for how long; ``..._before``: what the model had seen that training began with.
+
+    ``loss_curve``: hours in all and validation loss, in order.
+    """
 
     preset: Text
     simulator_version: Text
@@ -96,6 +99,13 @@ class Training(CardPart):
     adapted_from: Text | None = None
     samples_before: Annotated[int, Field(ge=0)] = 0
     hours_before: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    loss_curve: tuple[tuple[float, float], ...] = ()
+
+    def losses(self, most: int) -> str:
+        """Validation loss after so many hours, at most so many of them, in words; empty where none is known."""
+        count = len(self.loss_curve)
+        places = range(count) if count <= most else (round(k * (count - 1) / (most - 1)) for k in range(most))
+        return ", ".join(f"{loss:.4g} after {hours:.2g} h" for hours, loss in map(self.loss_curve.__getitem__, places))
 
     @property
     def samples_in_all(self) -> int:

@@ -21,7 +21,7 @@ from atomseg_app.networks.columns import CHANNELS
 from atomseg_app.networks.mask_training import MASK, MaskCourse
 from atomseg_app.networks.store import load_model, save_model
 from atomseg_app.networks.training import Plan, train
-from atomseg_app.networks.training_log import convergence, read_log, validations
+from atomseg_app.networks.training_log import read_log, validations
 from atomseg_app.networks.workers import Workers
 from atomseg_app.operations import Report
 from atomseg_app.simulate.crystals import structures
@@ -142,9 +142,6 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
     entries, facts = read_log(folder), run_folder.facts_of(folder)
     found = validations(entries)
     best_step, best = min(found, key=lambda each: each[1]["loss"], default=(0, {}))
-    progress = checkpoint.read_progress(folder) or checkpoint.Progress()
-    converged, note = convergence(entries)
-    samples_before, hours_before = run_start.trained_before(settings.start_from)
     preset, masks = PRESETS[settings.preset], _masks(settings.network)
     figures: dict[str, Any] = {_figure(name): round(value, 5) for name, value in best.items()}
     if best:
@@ -165,10 +162,8 @@ def _card(settings: TrainColumns, folder: Path) -> ModelCard:
             preset=settings.preset, simulator_version=str(VERSION),
             seeds=column_seeds(settings.seed, int(facts.get("processes", 1))),
             held_out=() if preset.held_out else tuple(one.name for one in structures() if one.held_out),
-            steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
-            hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=run_start.begun_from(settings.start_from),
-            samples_before=samples_before, hours_before=round(hours_before, 4),
+            device=str(facts.get("device", "not known")),
+            **run_start.told(folder, settings.start_from),
         ),
         figures=figures, known_limits=MASK_LIMITS if masks else LIMITS, licence=LICENCE,
         created=datetime.now(UTC).date(),

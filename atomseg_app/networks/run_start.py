@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -11,6 +12,7 @@ from atomseg_app.errors import UserError
 from atomseg_app.networks import checkpoint, run_folder
 from atomseg_app.networks.card import find_model, list_models, user_folder
 from atomseg_app.networks.training import Plan
+from atomseg_app.networks.training_log import convergence, loss_curve, read_log
 
 _MOST_STEPS = 100_000_000
 
@@ -56,27 +58,29 @@ def plan(
     )  # fmt: skip
 
 
-def begun_from(model: str | None) -> str | None:
-    """What a card says of the model that training began with: its name and its weights' hash; no path of a machine.
+def told(folder: Path, start_from: str | None) -> dict[str, Any]:
+    """What a card's :class:`Training` says of the run of a folder: how long, its losses, and what it began with.
 
-    A model that is gone by now is named alone.
+    The model that it began with is told by its name and its weights' hash, no path of a machine; one that is gone by
+    now by its name alone.
     """
-    if model is None:
-        return None
-    try:
-        card = find_model(model).card
-    except UserError:
-        return Path(model).stem
-    return f"{card.name} ({card.sha256})"
-
-
-def trained_before(model: str | None) -> tuple[int, float]:
-    """Samples and hours that the model had seen with which training began, its own beginnings included.
-
-    None, or a model that is gone by now: 0 of both.
-    """
-    try:
-        training = find_model(model).card.training if model is not None else None
-    except UserError:
-        training = None
-    return (training.samples_in_all, training.hours_in_all) if training is not None else (0, 0.0)
+    entries = read_log(folder)
+    progress = checkpoint.read_progress(folder) or checkpoint.Progress()
+    converged, note = convergence(entries)
+    begun, curve = dict[str, Any](), loss_curve(entries)
+    if start_from is not None:
+        try:
+            card = find_model(start_from).card
+        except UserError:
+            begun = {"adapted_from": Path(start_from).stem}
+        else:
+            before = card.training.hours_in_all
+            begun = {
+                "adapted_from": f"{card.name} ({card.sha256})", "hours_before": round(before, 4),
+                "samples_before": card.training.samples_in_all,
+            }  # fmt: skip
+            curve = (*card.training.loss_curve, *((round(before + hours, 4), loss) for hours, loss in curve))
+    return {
+        "steps": progress.step, "samples": progress.samples, "hours": round(progress.seconds / 3600, 4),
+        "converged": converged, "convergence_note": note, "loss_curve": curve, **begun,
+    }  # fmt: skip

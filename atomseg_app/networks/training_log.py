@@ -61,6 +61,18 @@ def validations(entries: Sequence[Entry]) -> list[tuple[int, dict[str, float]]]:
     ]
 
 
+def loss_curve(entries: Sequence[Entry], most: int = 24) -> tuple[tuple[float, float], ...]:
+    """Hours of training and validation loss: at most so many points, spread evenly from the first to the last."""
+    found = [
+        (round(entry["seconds"] / 3600, 4), round(float(entry["validation"]["loss"]), 5))
+        for entry in entries
+        if isinstance(entry.get("seconds"), int | float) and validations([entry])
+    ]
+    if len(found) <= most:
+        return tuple(found)
+    return tuple(found[round(place * (len(found) - 1) / (most - 1))] for place in range(most))
+
+
 def convergence(entries: Sequence[Entry]) -> tuple[bool, str]:
     """Whether the validation loss had stopped falling, and a sentence that says what is known of it.
 

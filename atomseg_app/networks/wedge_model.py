@@ -17,7 +17,7 @@ from atomseg_app.networks.architectures import make_network
 from atomseg_app.networks.card import Architecture, Input, Model, ModelCard, Output, Training
 from atomseg_app.networks.store import load_model, save_model
 from atomseg_app.networks.training import Plan, train
-from atomseg_app.networks.training_log import convergence, read_log, validations
+from atomseg_app.networks.training_log import read_log, validations
 from atomseg_app.networks.wedge_settings import LASTING, METHODS, TrainWedge
 from atomseg_app.networks.wedge_training import WedgeCourse, wedge_seeds
 from atomseg_app.networks.workers import Workers
@@ -147,9 +147,6 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
     """Card of the network that the run of a folder has given, from what the run noted."""
     entries, facts = read_log(folder), run_folder.facts_of(folder)
     best_step, best = min(validations(entries), key=lambda each: each[1]["loss"], default=(0, {}))
-    progress = checkpoint.read_progress(folder) or checkpoint.Progress()
-    converged, note = convergence(entries)
-    samples_before, hours_before = run_start.trained_before(settings.start_from)
     figures: dict[str, int | float | str] = {
         words: round(best[name], 5) for name, words in _FIGURES.items() if name in best
     }
@@ -165,10 +162,8 @@ def _card(settings: TrainWedge, folder: Path) -> ModelCard:
         training=Training(
             preset=settings.preset, simulator_version=f"wedge {WEDGE_VERSION}",
             seeds=wedge_seeds(settings.seed, int(facts.get("processes", 1))), held_out=HELD_OUT,
-            steps=progress.step, samples=progress.samples, device=str(facts.get("device", "not known")),
-            hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=run_start.begun_from(settings.start_from),
-            samples_before=samples_before, hours_before=round(hours_before, 4),
+            device=str(facts.get("device", "not known")),
+            **run_start.told(folder, settings.start_from),
         ),
         figures=figures, known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -31,7 +31,7 @@ from atomseg_app.networks.card import (
 )  # fmt: skip
 from atomseg_app.networks.store import channels_last, load_model, save_model
 from atomseg_app.networks.training import Plan, train
-from atomseg_app.networks.training_log import convergence, read_log, validations
+from atomseg_app.networks.training_log import read_log, validations
 from atomseg_app.networks.workers import Workers
 from atomseg_app.operations import Report
 from atomseg_app.segmentation.course import SegmentationCourse
@@ -217,9 +217,6 @@ def _first_weights(settings: TrainSegmentation, classes: int) -> nn.Module:
 def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> ModelCard:
     """Card of the network that the run of a folder has given, from what the run noted and what it was judged."""
     entries, facts = read_log(folder), run_folder.facts_of(folder)
-    progress = checkpoint.read_progress(folder) or checkpoint.Progress()
-    converged, note = convergence(entries)
-    samples_before, hours_before = run_start.trained_before(settings.start_from)
     classes = [LabelClass.from_json(each) for each in facts["classes"]]
     return ModelCard(
         name=settings.name,
@@ -234,11 +231,9 @@ def _card(settings: TrainSegmentation, folder: Path, told: dict[str, Any]) -> Mo
         ),
         training=Training(
             preset=f"{facts['origin']}; loss {settings.loss}, seed {settings.seed}",
-            simulator_version=facts["origin"], seeds=tuple(facts["seeds"]), steps=progress.step,
-            samples=progress.samples, device=str(facts.get("device", "not known")),
-            hours=round(progress.seconds / 3600, 4), converged=converged, convergence_note=note,
-            adapted_from=run_start.begun_from(settings.start_from),
-            samples_before=samples_before, hours_before=round(hours_before, 4),
+            simulator_version=facts["origin"], seeds=tuple(facts["seeds"]),
+            device=str(facts.get("device", "not known")),
+            **run_start.told(folder, settings.start_from),
         ),
         figures=_figures(told, entries), known_limits=LIMITS, licence=LICENCE, created=datetime.now(UTC).date(),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from atomseg_app.benchmarks import wedge, wedge_atoms, wedge_papers, wedge_table
 from atomseg_app.benchmarks.options import COUNT_VARIABLE, PARTS_VARIABLE, number, parts
 from atomseg_app.benchmarks.wedge_classical import classical, sart, tv, tv_oracle
-from atomseg_app.benchmarks.wedge_networks import OURS
+from atomseg_app.benchmarks.wedge_networks import COMPARED, OURS
 from atomseg_app.benchmarks.wedge_scenes import CONDITIONS, EXACT, FAMILIES, protocol_tilts, scene, wedge_tilts
 from atomseg_app.errors import UserError
 from atomseg_app.networks.card import find_model
@@ -129,3 +129,12 @@ def test_parts_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch, capsys:
     ):
         wedge.run()
     assert capsys.readouterr().out == ""
+
+
+def test_the_methods_of_the_papers_are_compared_at_equal_hours_of_training() -> None:
+    hours = {
+        name: sum(find_model(model).card.training.hours_in_all for model in models)
+        for name, models in COMPARED.items()
+        if name in {"ours, as long as theirs", "residual (Ge)", "joint (Ding)"}
+    }
+    assert max(hours.values()) < 1.05 * min(hours.values())

@@ -54,6 +54,7 @@ def test_training_starts_from_a_models_weights_and_the_card_says_so(tmp_path: Pa
     assert again.card.training.adapted_from == f"{first.card.name} ({first.card.sha256})"
     assert again.card.training.samples_in_all == first.card.training.samples + again.card.training.samples
     assert again.card.training.hours_before == first.card.training.hours
+    assert again.card.training.loss_curve[: len(first.card.training.loss_curve)] == first.card.training.loss_curve
     other = still.model_copy(update={"network": "standard"})
     with pytest.raises(UserError, match="not of the standard column network"):
         train_columns(other, tmp_path / "other", Report())

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from atomseg_app.networks.column_model import new_network
 from atomseg_app.networks.column_training import ColumnCourse, column_seeds
 from atomseg_app.networks.columns import CHANNELS
 from atomseg_app.networks.training import BEST, CHECKPOINT, LOG, Plan, Progress, read_log, train
-from atomseg_app.networks.training_log import convergence
+from atomseg_app.networks.training_log import convergence, loss_curve
 from atomseg_app.operations import Report
 from atomseg_app.simulate.preset import TRAINING
 
@@ -232,6 +233,17 @@ def test_whether_a_run_had_become_flat(falls: list[float], flat: bool) -> None:
     converged, note = convergence(entries)
     assert converged == flat
     assert note.startswith("Flat" if flat else "Not")
+
+
+def test_a_loss_curve_keeps_its_ends_and_its_order() -> None:
+    entries: list[dict[str, Any]] = [
+        {"step": n, "seconds": 36.0 * n, "validation": {"loss": 1 / n}} for n in range(1, 101)
+    ]
+    entries.insert(50, {"step": 51, "seconds": 1.0, "loss": 9.0})
+    assert loss_curve(entries[:3]) == ((0.01, 1.0), (0.02, 0.5), (0.03, 0.33333))
+    curve = loss_curve(entries, 5)
+    assert [hours for hours, _ in curve] == [0.01, 0.26, 0.51, 0.75, 1.0]
+    assert all(loss == pytest.approx(0.01 / hours, abs=1e-5) for hours, loss in curve)
 
 
 @pytest.fixture

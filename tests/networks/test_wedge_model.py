@@ -124,6 +124,7 @@ def test_training_starts_from_a_model_of_its_kind(tmp_path: Path) -> None:
     assert again.card.training.adapted_from == f"{first.card.name} ({first.card.sha256})"
     assert again.card.training.samples_in_all == first.card.training.samples + again.card.training.samples
     assert again.card.training.hours_before == first.card.training.hours
+    assert again.card.training.loss_curve[: len(first.card.training.loss_curve)] == first.card.training.loss_curve
     weights = [load_model(each.card_path)[0].state_dict()["correct.0.unet.head.weight"] for each in (first, again)]
     torch.testing.assert_close(weights[0], weights[1], atol=1e-3, rtol=1e-2)
     with pytest.raises(UserError, match="not of the cleanup wedge network"):

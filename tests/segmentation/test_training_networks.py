@@ -146,6 +146,7 @@ def test_training_begins_with_another_models_weights_also_for_other_classes(tmp_
     assert model.card.training.adapted_from == f"{first.card.name} ({first.card.sha256})"
     assert model.card.training.samples_in_all == first.card.training.samples + model.card.training.samples
     assert model.card.training.hours_before == first.card.training.hours
+    assert model.card.training.loss_curve[: len(first.card.training.loss_curve)] == first.card.training.loss_curve
     assert len(model.card.outputs) == 2
     before, now = load_model(first)[0].state_dict(), load_model(model)[0].state_dict()
     for name, value in before.items():

@@ -147,6 +147,7 @@ def card_html(card: ModelCard) -> str:
              *([("In all", f"{training.samples_in_all:,} pictures, {training.hours_in_all:.3g} h, with what it began "
                            "from")] if training.samples_before else []),
              ("Converged", f"{'yes' if training.converged else 'no'}. {training.convergence_note}"),
+             *([("Loss", training.losses(8))] if training.loss_curve else []),
              ("Never seen", f"{len(training.held_out)} structures: {', '.join(training.held_out)}"
               if training.held_out else "no structures were held out")]
         ),
