@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from atomseg_app import __version__, places, start
 
 PACKAGE_OF = {
@@ -110,6 +108,8 @@ def collect(with_torch: bool = True) -> dict[str, Any]:
 
     ``with_torch=False`` starts no process and imports nothing heavy: a few milliseconds, for the window.
     """
+    import psutil  # not read before the window's first frame
+
     problems: list[str] = []
     notes: list[str] = []
     memory = psutil.virtual_memory()

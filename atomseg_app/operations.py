@@ -33,9 +33,9 @@ DECLARATIONS = (
 
 
 class Parameters(BaseModel):
-    """Base of every parameter model: immutable, unknown names refused."""
+    """Base of every parameter model: immutable, unknown names refused; checks are made up when first needed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def parameter(default: Any, description: str, *, unit: str = "", advanced: bool = False, **bounds: Any) -> Any:

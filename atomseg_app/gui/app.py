@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, qVersion
 from PySide6.QtGui import QFileOpenEvent, QGuiApplication, QIcon
@@ -25,6 +26,7 @@ from atomseg_app.gui.system_info import screens
 from atomseg_app.gui.tab import Tab
 
 _BUILD_AFTER_MS = 300  # of the workspace that the user will see first, while the start page is being read
+_BUILD_PAUSE_MS = 15
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if checking:
             code = check(first_frame, window.context.jobs, window.show_item, measure=options.probe,
-                         paint=lambda: _painting(window))  # fmt: skip
+                         first=lambda: _building(window), then=lambda: _answering(window))  # fmt: skip
             window.session.close_all()
             window.close()
             return code
@@ -101,14 +103,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger().removeHandler(relay)
 
 
-def _painting(window: MainWindow) -> dict[str, list[float]]:
-    """How long painting labels takes."""
+def _building(window: MainWindow) -> dict[str, Any]:
+    """How long the window gives no answer while workspaces are made."""
+    from atomseg_app.gui.answer_probe import measure_building
+
+    return {"building": measure_building(window)}
+
+
+def _answering(window: MainWindow) -> dict[str, Any]:
+    """How long it gives no answer while a user works, and how long painting labels takes."""
+    from atomseg_app.gui.answer_probe import measure_answers
     from atomseg_app.gui.segmentation.paint_probe import measure_painting
     from atomseg_app.gui.segmentation.tab import SegmentationTab
 
     tab = window.tabs[SegmentationTab.name]
     assert isinstance(tab, SegmentationTab)
-    return measure_painting(window, tab)
+    answers = measure_answers(window)
+    return {"answers": answers, **measure_painting(window, tab)}
 
 
 def make_application() -> Application:
@@ -142,7 +153,7 @@ def _after_first_frame(
 ) -> None:
     """What a user need not wait for: the compute process, recovery, files, and listening for later starts."""
     window.context.jobs.start()
-    QTimer.singleShot(_BUILD_AFTER_MS, window, lambda: window.current_tab().build())
+    QTimer.singleShot(_BUILD_AFTER_MS, window, lambda: _build_some(window))
     _log.info("Qt %s, %s", qVersion(), screens())
     if quiet:
         return
@@ -151,6 +162,12 @@ def _after_first_frame(
         _log.warning("another window is being found by later starts")
     window.flow.offer_recovery()
     window.open_paths([str(Path(path).absolute()) for path in files])
+
+
+def _build_some(window: MainWindow) -> None:
+    """Have the workspaces made bit by bit, the one in front first; what the user does comes between."""
+    if not window.closed and any(tab.build_more() for tab in (window.current_tab(), *window.tabs.values())):
+        QTimer.singleShot(_BUILD_PAUSE_MS, window, lambda: _build_some(window))
 
 
 def _welcome(window: MainWindow, paths: list[str]) -> None:

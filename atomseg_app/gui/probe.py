@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, QTimer
 
 from atomseg_app.data import Data, Image
@@ -25,6 +24,8 @@ from atomseg_app.simulate.columns import poisson, render, square_lattice
 HEAVY = ("torch", "scipy", "skimage", "h5py", "rsciio")
 """What the window's process never imports."""
 
+Probe = Callable[[], dict[str, Any]]
+
 _CHECK_MS = 1000
 _RUNS = 5
 _JOB_LIMIT_S = 120
@@ -33,12 +34,14 @@ _JOB_LIMIT_S = 120
 class FirstFrame(QObject):
     """Notes when the first frame has been painted; made before the window is shown.
 
-    ``seconds`` is counted from the start of the process, None until then.
+    ``seconds`` is counted from the start of the process, ``processor_s`` is what it computed until then, which other
+    programs do not change; both are None before.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: float | None = None
+        self.processor_s: float | None = None
         QCoreApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -49,12 +52,14 @@ class FirstFrame(QObject):
         return False
 
     def _painted(self) -> None:
-        self.seconds = _process_age_s()
+        self.seconds, self.processor_s = _process_age_s(), time.process_time()
 
 
 def _process_age_s() -> float:
     """Time since this process was started; with ``main.py`` that is when the user started that."""
     if sys.platform != "linux":
+        import psutil
+
         return time.time() - float(psutil.Process().create_time())
     # psutil's time there is counted from a boot known to the second only
     ticks = int(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
@@ -63,24 +68,28 @@ def _process_age_s() -> float:
 
 def check(
     first_frame: FirstFrame, jobs: JobEngine, show: Callable[[Data], object], *, measure: bool,
-    paint: Callable[[], dict[str, list[float]]],
+    first: Probe, then: Probe,
 ) -> int:  # fmt: skip
     """Run the event loop for a second and print what was seen as one line of JSON; returns an exit code.
 
-    With ``measure``, jobs are run, cancelled and killed under the window, ``show`` gets their images and results, and
-    ``paint`` measures painting.
+    With ``measure``, ``first`` measures from the first frame on; then jobs are run, cancelled and killed under the
+    window, ``show`` gets their images and results; and ``then`` measures the rest.
     """
-    loop = QEventLoop()
-    QTimer.singleShot(_CHECK_MS, loop.quit)
-    loop.exec()
+    found: dict[str, Any] = {}
+    if measure:
+        while first_frame.seconds is None:
+            _wait(1)
+        found |= first()
+    _wait(_CHECK_MS)
     facts: dict[str, Any] = {
         "torch_imported": "torch" in sys.modules,
         "first_frame_s": None if first_frame.seconds is None else round(first_frame.seconds, 3),
+        "first_frame_processor_s": None if first_frame.processor_s is None else round(first_frame.processor_s, 3),
         "heavy_modules": [name for name in HEAVY if name in sys.modules],
     }
     if measure:
         facts |= _Measurement(jobs, show).run()
-        facts |= paint()
+        facts |= found | then()
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
     return 0 if first_frame.seconds is not None and not facts["heavy_modules"] else 1

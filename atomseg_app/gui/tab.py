@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,9 +28,10 @@ class Tab(QWidget):
 
     A workspace is made in two steps, so that a window need not wait for one that it does not show. With the window come
     ``__init__`` (the models, and what actions ask) and :meth:`register_actions`. Views, tables and forms come with
-    ``_build``, which shows in them what the models hold. The window has it called, once and through :meth:`build`,
-    before the workspace is first shown, gets an item or a state, or tells its tour; so does an action that can be used
-    while nothing is open and needs what is built.
+    ``_build``, which imports them and shows in them what the models hold. The window has it called, once and through
+    :meth:`build`, before the workspace is first shown, gets an item or a state, or tells its tour; so does an action
+    that can be used while nothing is open and needs what is built. Until then the window makes it bit by bit, while the
+    user does nothing else, through :meth:`build_more`: ``_build`` yields where it may pause.
     """
 
     name: ClassVar[str]
@@ -39,7 +40,8 @@ class Tab(QWidget):
     """What is done here, in half a sentence: told where data can be opened with more than one workspace."""
 
     changed = Signal()
-    _built = False
+    _built = _building = False
+    _stages: Iterator[None] | None = None
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,17 +59,33 @@ class Tab(QWidget):
 
     def build(self) -> None:
         """Be there with views and forms; nothing happens the second time."""
-        if not self._built:
+        while self.build_more():
+            pass
+
+    def build_more(self) -> bool:
+        """Make some more of the views and forms, for less than a tenth of a second; whether there is more to make."""
+        if self._built or self._building:
+            return False
+        self._building = True
+        try:
+            if self._stages is None:
+                self._stages = iter(self._build() or ())
+            next(self._stages)
+        except StopIteration:
             self._built = True
-            self._build()
+        finally:
+            self._building = False
+        if self._built:
+            self.context.actions.refresh()
+        return not self._built
 
     def showEvent(self, event: QShowEvent) -> None:
         """Be there when shown."""
         self.build()
         super().showEvent(event)
 
-    def _build(self) -> None:
-        """Make views and forms of the models and the registered actions."""
+    def _build(self) -> Iterator[None] | None:
+        """Make views and forms of the models and the registered actions, at once or yielding on the way."""
 
     def accepts(self, item: Data) -> bool:
         """Whether this workspace can show ``item``."""

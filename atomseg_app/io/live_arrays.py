@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from atomseg_app import places
 from atomseg_app.errors import UserError
@@ -79,6 +78,8 @@ def file_of(array: npt.NDArray[Any]) -> Path | None:
 
 def tidy() -> None:
     """Remove files that processes left which are gone; those that a journal took in have a second name there."""
+    import psutil  # not read before the first frame
+
     for path in _folder().glob("*.npy"):
         pid = path.name.partition("-")[0]
         if pid.isdigit() and int(pid) != os.getpid() and not psutil.pid_exists(int(pid)):

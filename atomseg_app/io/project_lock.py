@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from atomseg_app.errors import FileError
 
 
@@ -42,6 +40,8 @@ def lock_project(project: str | Path) -> ProjectLock:
 
     Raises FileError where the folder cannot be written (the project can then only be read).
     """
+    import psutil  # not read before the first frame
+
     project = Path(project)
     path = project.with_name(f"{project.name}.lock")
     token = secrets.token_hex(8)
@@ -83,6 +83,8 @@ def _just_made(path: Path) -> bool:
 
 def _alive(holder: dict[str, Any]) -> bool:
     """Whether the process that wrote a lock still runs; on another machine it is taken to."""
+    import psutil
+
     if not holder:
         return False
     if holder.get("host") != socket.gethostname():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
+
 from atomseg_app.gui.atoms.calibrate_panel import CalibratePanel
 from atomseg_app.gui.atoms.computing import Computing
 from atomseg_app.gui.atoms.find_panel import FindPanel
@@ -14,18 +17,23 @@ from atomseg_app.gui.context import Context
 from atomseg_app.gui.sections import ActionButton, Section, StepColumn, muted
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The panels."""
+
+    calibrate: CalibratePanel
+    find_panel: FindPanel
+    show_panel: ShowPanel
+    measure: MeasurePanel
+
+
 class Steps(StepColumn):
     """Panels of the steps; their buttons are actions of the registry, which must have been registered."""
 
-    def __init__(
-        self, model: AtomsModel, computing: Computing, context: Context, physics: Physics, overlay: Overlay
-    ) -> None:
+    def __init__(self, model: AtomsModel, context: Context, physics: Physics, parts: _Parts) -> None:
         actions = context.actions
-        self.calibrate = CalibratePanel(model, actions.qaction("atoms.tool_calibrate"))
-        self.find_panel = FindPanel(model, computing, context.settings, actions.qaction("atoms.find"))
-        self.show_panel = ShowPanel()
-        physics.build(self.show_panel, overlay)
-        self.measure = MeasurePanel(actions.qaction("atoms.tool_distance"), actions.qaction("image.fft"))
+        self.calibrate, self.find_panel, self.show_panel = parts.calibrate, parts.find_panel, parts.show_panel
+        self.measure = parts.measure
         self.selection_text = muted("Nothing is selected.")
         self.calibrate_section = Section("1  Calibrate", "Give the size of a pixel, if the file does not.")
         self.calibrate_section.body.addWidget(self.calibrate)
@@ -55,6 +63,21 @@ class Steps(StepColumn):
         )
         self._model = model
         model.selection_changed.connect(self._count_selected)
+
+    @classmethod
+    def make(
+        cls, model: AtomsModel, computing: Computing, context: Context, physics: Physics, overlay: Overlay
+    ) -> Generator[None, None, Steps]:
+        """The steps; what a form costs is spread, so that nobody waits for all of them at once."""
+        actions = context.actions
+        calibrate = CalibratePanel(model, actions.qaction("atoms.tool_calibrate"))
+        find_panel = FindPanel(model, computing, context.settings, actions.qaction("atoms.find"))
+        yield
+        show_panel = ShowPanel()
+        physics.build(show_panel, overlay)
+        yield
+        measure = MeasurePanel(actions.qaction("atoms.tool_distance"), actions.qaction("image.fft"))
+        return cls(model, context, physics, _Parts(calibrate, find_panel, show_panel, measure))
 
     def _count_selected(self) -> None:
         count = len(self._model.selection)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer
@@ -15,24 +16,21 @@ from atomseg_app.data import Columns, Data, Image, ImageSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.gui.atoms import edits, saved_state
 from atomseg_app.gui.atoms.actions import atoms_actions
-from atomseg_app.gui.atoms.batch_dialog import BatchDialog
 from atomseg_app.gui.atoms.computing import Computing
-from atomseg_app.gui.atoms.data_list import DataList, FrameBar
 from atomseg_app.gui.atoms.export import Exporter
 from atomseg_app.gui.atoms.model import AtomsModel, new_entry
 from atomseg_app.gui.atoms.overlay import Overlay
 from atomseg_app.gui.atoms.physics import Physics
-from atomseg_app.gui.atoms.script import python_script
-from atomseg_app.gui.atoms.steps import Steps
-from atomseg_app.gui.atoms.table import ColumnTable
 from atomseg_app.gui.atoms.toolbox import Toolbox
 from atomseg_app.gui.canvas import Pointer
 from atomseg_app.gui.context import Context
 from atomseg_app.gui.image_layer import visible_window
 from atomseg_app.gui.image_view import ImageView
-from atomseg_app.gui.networks.dialog import NetworksDialog
 from atomseg_app.gui.tab import Tab, TourStep
-from atomseg_app.gui.tool_strip import tool_strip
+
+if TYPE_CHECKING:
+    from atomseg_app.gui.atoms.batch_dialog import BatchDialog
+    from atomseg_app.gui.networks.dialog import NetworksDialog
 
 NOT_CALIBRATED = "The pixel size of this image is not known: lengths are shown in px until you give it."
 _FFT_DELAY_MS = 250
@@ -194,6 +192,8 @@ class AtomsTab(Tab):
 
     def copy_python(self) -> None:
         """Copy a script that finds these columns again."""
+        from atomseg_app.gui.atoms.script import python_script
+
         entry = self.model.entry
         if entry is not None:
             QGuiApplication.clipboard().setText(python_script(entry.data, entry.columns, self.model.frame))
@@ -201,6 +201,8 @@ class AtomsTab(Tab):
 
     def open_batch(self) -> None:
         """Open the queue for many files, with the parameters of the form."""
+        from atomseg_app.gui.atoms.batch_dialog import BatchDialog
+
         self.build()
         parameters = self.steps.find_panel.parameters().model_copy(update={"region_px": None})
         if self.batch is None or not self.batch.running():
@@ -211,6 +213,8 @@ class AtomsTab(Tab):
 
     def open_networks(self) -> None:
         """Show the networks, what they were trained on, and how to train one."""
+        from atomseg_app.gui.networks.dialog import NetworksDialog
+
         self.networks = self.networks or NetworksDialog(self.context, self)
         self.networks.show()
         self.networks.raise_()
@@ -224,9 +228,15 @@ class AtomsTab(Tab):
 
     # -- inside
 
-    def _build(self) -> None:
+    def _build(self) -> Iterator[None]:
+        from atomseg_app.gui.atoms.data_list import DataList, FrameBar
+        from atomseg_app.gui.atoms.steps import Steps
+        from atomseg_app.gui.atoms.table import ColumnTable
+        from atomseg_app.gui.tool_strip import tool_strip
+
         self.data_list = DataList(self.model, self.context.theme)
         self.table = ColumnTable(self.model)
+        yield
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.data_list)
         left.addWidget(self.table)
@@ -240,7 +250,9 @@ class AtomsTab(Tab):
         column.addWidget(self.tool_strip)
         column.addWidget(self.physics.below(self.view), 1)
         column.addWidget(self.frame_bar)
-        self.steps = Steps(self.model, self.computing, self.context, self.physics, self.overlay)
+        yield
+        self.steps = yield from Steps.make(self.model, self.computing, self.context, self.physics, self.overlay)
+        yield
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.addWidget(left)
         splitter.addWidget(middle)

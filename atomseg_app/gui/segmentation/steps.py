@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
@@ -22,56 +24,56 @@ if TYPE_CHECKING:
     from atomseg_app.gui.segmentation.tab import SegmentationTab
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The panels."""
+
+    classes: ClassesPanel
+    train: TrainPanel
+    segment: SegmentPanel
+    result: ResultPanel
+    errors: ErrorsPanel
+    measure: MeasurePanel
+    surfaces: SurfacesPanel
+    show3d: Show3DPanel
+
+
 class Steps(StepColumn):
     """Panels of the steps; their buttons are actions of the registry, which must have been registered."""
 
-    def __init__(self, tab: SegmentationTab) -> None:
-        context, model, computing = tab.context, tab.model, tab.computing
-        actions = context.actions
-        self.classes = ClassesPanel(model, context)
-        self.train = TrainPanel(context, model)
-        self.segment = SegmentPanel(model, computing, actions)
-        self.result = ResultPanel(model, context.undo, actions)
-        self.errors = ErrorsPanel(model, computing, actions)
-        self.measure = MeasurePanel(model, computing, context, tab.particle_table)
-        self.surfaces = SurfacesPanel(model, computing, tab.volume3d)
-        self.show3d = Show3DPanel(tab.volume3d)
-        self.classes_section = _section("1  Classes and labels", "What is painted, and in which colour.", self.classes)
-        self.classes_section.body.addLayout(_buttons(tab, ("add_class", "remove_class", "between", "open_labels")))
-        self.classes_section.body.addWidget(ActionBox(actions, "segmentation.preview"))
-        self.clean_section = _section(
-            "Tidy up labels", "Edits of the chosen class in the whole volume.",
-            muted("Of the chosen class, in the whole volume:"), folded=True,
-        )  # fmt: skip
-        self.clean_section.body.addLayout(_buttons(tab, (*CLEANING, "clear_labels")))
-        self.train_section = _section("2  Train", "A network learns from what you painted.", self.train)
-        self.segment_section = _section("3  Segment", "A network labels the whole volume.", self.segment)
-        self.segment_section.body.addWidget(muted("Without a network, to compare with:"))
-        self.segment_section.body.addLayout(_buttons(tab, ("otsu", "forest")))
-        self.result_section = _section("4  Result", "What is drawn over the volume.", self.result)
-        self.errors_section = _section(
-            "5  Errors", "Where the result differs from a reference.", self.errors, folded=True
-        )
-        self.measure_section = _section("6  Measure", "Count and measure the particles.", self.measure, folded=True)
-        self.show_section = _section("Show in 3D", "How the volume is drawn in 3D.", self.surfaces, folded=True)
-        self.show_section.body.addWidget(self.show3d)
-        self.save_section = _section(
-            "7  Save", "Labels, pictures, movies.",
-            muted("The result that is shown is written, else what was painted."),
-        )  # fmt: skip
-        self.save_section.body.addLayout(
-            _buttons(tab, ("save_labels", "save_meshes", "save_picture", "movie"), columns=1)
-        )
-        super().__init__(
-            "Steps",
-            [self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,
-             self.errors_section, self.measure_section, self.show_section, self.save_section],
-        )  # fmt: skip
+    def __init__(self, tab: SegmentationTab, parts: _Parts, sections: _Sections) -> None:
+        actions = tab.context.actions
+        (self.classes_section, self.clean_section, self.train_section, self.segment_section, self.result_section,
+         self.errors_section, self.measure_section, self.show_section, self.save_section) = sections  # fmt: skip
+        self.classes, self.train, self.segment, self.result = parts.classes, parts.train, parts.segment, parts.result
+        self.errors, self.measure = parts.errors, parts.measure
+        self.surfaces, self.show3d = parts.surfaces, parts.show3d
+        super().__init__("Steps", list(sections))
         self.train.run.finished.connect(self.segment.look_for_models)
         self.train.started.connect(self._show_training)
         self.errors.changed.connect(actions.refresh)
         self.measure.measured.connect(actions.refresh)
         self.measure.chosen.connect(tab.show_particle)
+
+    @classmethod
+    def make(cls, tab: SegmentationTab) -> Generator[None, None, Steps]:
+        """The steps; what a form costs is spread, so that nobody waits for all of them at once."""
+        context, model, computing, actions = tab.context, tab.model, tab.computing, tab.context.actions
+        train = TrainPanel(context, model)
+        yield
+        segment = SegmentPanel(model, computing, actions)
+        yield
+        measure = MeasurePanel(model, computing, context, tab.particle_table)
+        yield
+        parts = _Parts(
+            ClassesPanel(model, context), train, segment, ResultPanel(model, context.undo, actions),
+            ErrorsPanel(model, computing, actions), measure, SurfacesPanel(model, computing, tab.volume3d),
+            Show3DPanel(tab.volume3d),
+        )  # fmt: skip
+        yield
+        sections = yield from _sections(tab, parts)
+        yield
+        return cls(tab, parts, sections)
 
     def _show_training(self) -> None:
         """Its buttons, progress and curves, once there is room for them."""
@@ -82,6 +84,40 @@ class Steps(StepColumn):
 
         self.train.show_empty_curves()
         QTimer.singleShot(0, self, look)
+
+
+_Sections = tuple[Section, Section, Section, Section, Section, Section, Section, Section, Section]
+
+
+def _sections(tab: SegmentationTab, parts: _Parts) -> Generator[None, None, _Sections]:
+    """The panels below their headings."""
+    actions = tab.context.actions
+    classes = _section("1  Classes and labels", "What is painted, and in which colour.", parts.classes)
+    classes.body.addLayout(_buttons(tab, ("add_class", "remove_class", "between", "open_labels")))
+    classes.body.addWidget(ActionBox(actions, "segmentation.preview"))
+    clean = _section(
+        "Tidy up labels", "Edits of the chosen class in the whole volume.",
+        muted("Of the chosen class, in the whole volume:"), folded=True,
+    )  # fmt: skip
+    clean.body.addLayout(_buttons(tab, (*CLEANING, "clear_labels")))
+    yield
+    train = _section("2  Train", "A network learns from what you painted.", parts.train)
+    segment = _section("3  Segment", "A network labels the whole volume.", parts.segment)
+    segment.body.addWidget(muted("Without a network, to compare with:"))
+    segment.body.addLayout(_buttons(tab, ("otsu", "forest")))
+    yield
+    result = _section("4  Result", "What is drawn over the volume.", parts.result)
+    errors = _section("5  Errors", "Where the result differs from a reference.", parts.errors, folded=True)
+    yield
+    measure = _section("6  Measure", "Count and measure the particles.", parts.measure, folded=True)
+    show = _section("Show in 3D", "How the volume is drawn in 3D.", parts.surfaces, folded=True)
+    show.body.addWidget(parts.show3d)
+    save = _section(
+        "7  Save", "Labels, pictures, movies.",
+        muted("The result that is shown is written, else what was painted."),
+    )  # fmt: skip
+    save.body.addLayout(_buttons(tab, ("save_labels", "save_meshes", "save_picture", "movie"), columns=1))
+    return classes, clean, train, segment, result, errors, measure, show, save
 
 
 def _section(title: str, tip: str, content: QWidget, *, folded: bool = False) -> Section:

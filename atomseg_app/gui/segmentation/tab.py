@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -17,25 +18,14 @@ from atomseg_app.gui.contrast import Contrast
 from atomseg_app.gui.entry_edits import CloseEntry
 from atomseg_app.gui.segmentation import edits, saved_state
 from atomseg_app.gui.segmentation.actions import segmentation_actions
-from atomseg_app.gui.segmentation.brush_bar import BrushBar
 from atomseg_app.gui.segmentation.computing import Computing
-from atomseg_app.gui.segmentation.data_list import DataList
-from atomseg_app.gui.segmentation.empty_page import EmptyPage
 from atomseg_app.gui.segmentation.files import Files
 from atomseg_app.gui.segmentation.judging import Judging
 from atomseg_app.gui.segmentation.model import Entry, Result, SegModel
-from atomseg_app.gui.segmentation.overlay import Overlays
 from atomseg_app.gui.segmentation.painter import Painter
-from atomseg_app.gui.segmentation.particle_table import ParticleTable
-from atomseg_app.gui.segmentation.preview import Preview
 from atomseg_app.gui.segmentation.starting import Starting
-from atomseg_app.gui.segmentation.steps import Steps
-from atomseg_app.gui.segmentation.toolbox import Toolbox
 from atomseg_app.gui.tab import Tab, TourStep
-from atomseg_app.gui.tool_strip import tool_strip
 from atomseg_app.gui.volumes.model import SHOWN_AS
-from atomseg_app.gui.volumes.slices_view import SlicesView
-from atomseg_app.gui.volumes.volume3d import Volume3D
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.label_classes import IGNORE
 from atomseg_app.operations import Operation
@@ -243,11 +233,11 @@ class SegmentationTab(Tab):
 
     def why_not_measure(self) -> str:
         """Why nothing can be measured now."""
-        return self.steps.measure.why_not() if self.built and hasattr(self, "steps") else ""
+        return self.steps.measure.why_not() if self.built else ""
 
     def show_particle(self, number: int) -> None:
         """Mark a particle in the slices, 0 for none."""
-        particles = self.steps.measure.particles if hasattr(self, "steps") else None
+        particles = self.steps.measure.particles if self.built else None
         self.overlays.mark(None if particles is None else particles.instances, number)
 
     def why_no_error(self) -> str:
@@ -278,11 +268,24 @@ class SegmentationTab(Tab):
 
     # -- inside
 
-    def _build(self) -> None:
+    def _build(self) -> Iterator[None]:
         """Views and steps, and what they hear of each other."""
+        from atomseg_app.gui.segmentation.brush_bar import BrushBar
+        from atomseg_app.gui.segmentation.data_list import DataList
+        from atomseg_app.gui.segmentation.empty_page import EmptyPage
+        from atomseg_app.gui.segmentation.overlay import Overlays
+        from atomseg_app.gui.segmentation.particle_table import ParticleTable
+        from atomseg_app.gui.segmentation.preview import Preview
+        from atomseg_app.gui.segmentation.steps import Steps
+        from atomseg_app.gui.segmentation.toolbox import Toolbox
+        from atomseg_app.gui.tool_strip import tool_strip
+        from atomseg_app.gui.volumes.slices_view import SlicesView
+        from atomseg_app.gui.volumes.volume3d import Volume3D
+
         theme, actions = self.context.theme, self.context.actions
         self.data_list = DataList(self.model, theme)
         self.volume3d = Volume3D(self.model, theme)
+        yield
         self.slices = SlicesView(self.model, theme, self.volume3d)
         self.overlays = Overlays(self.model, self.slices)
         self.toolbox = Toolbox(
@@ -291,12 +294,22 @@ class SegmentationTab(Tab):
         )  # fmt: skip
         self.brush_bar = BrushBar(self.model, self.painter)
         self.particle_table = ParticleTable()
+        self.preview = Preview(self.model, self.computing, self.overlays)
+        yield
+        self.steps = yield from Steps.make(self)
+        yield
+        yield from self._lay_out(EmptyPage(theme, actions.qaction("file.open")), tool_strip(actions, _STRIP))
+        yield
+        self._connect()
+        self.take_tool("look")
+        self._on_current()
+
+    def _lay_out(self, empty: QWidget, strip: QWidget) -> Iterator[None]:
+        self.empty, self.strip = empty, strip
         self.left = QSplitter(Qt.Orientation.Vertical)
         self.left.addWidget(self.data_list)
         self.left.addWidget(self.particle_table)
         self.left.setSizes([200, 420])
-        self.strip = tool_strip(actions, _STRIP)
-        self.empty = EmptyPage(theme, actions.qaction("file.open"))
         self.pages = QStackedWidget()
         work = QWidget()
         column = QVBoxLayout(work)
@@ -308,20 +321,17 @@ class SegmentationTab(Tab):
         self.work = work
         for page in (self.empty, work):
             self.pages.addWidget(page)
-        self.preview = Preview(self.model, self.computing, self.overlays)
-        self.steps = Steps(self)
+        yield
         splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.left, self.pages, self.steps):
             splitter.addWidget(widget)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([270, 760, 340])
         splitter.setCollapsible(1, False)
+        yield
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
-        self._connect()
-        self.take_tool("look")
-        self._on_current()
 
     def _connect(self) -> None:
         model = self.model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -22,25 +22,14 @@ from atomseg_app.gui.questions import ask
 from atomseg_app.gui.tab import Tab, TourStep
 from atomseg_app.gui.tomography import edits, saved_state
 from atomseg_app.gui.tomography.actions import tomography_actions
-from atomseg_app.gui.tomography.angle_table import AngleTable
-from atomseg_app.gui.tomography.compare_view import CompareView
 from atomseg_app.gui.tomography.computing import Computing
-from atomseg_app.gui.tomography.data_list import DataList
-from atomseg_app.gui.tomography.empty_page import EmptyPage
 from atomseg_app.gui.tomography.gathering import views_of_one
 from atomseg_app.gui.tomography.model import R_BY_VIEW, TILTS, Entry, TomoModel, as_series
-from atomseg_app.gui.tomography.prepare_panel import CropTool
-from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
 from atomseg_app.gui.tomography.saving import Saver
 from atomseg_app.gui.tomography.script import python_script
 from atomseg_app.gui.tomography.series_editing import SeriesEditing
-from atomseg_app.gui.tomography.series_page import SeriesPage
 from atomseg_app.gui.tomography.showing import Showing
-from atomseg_app.gui.tomography.steps import Steps
 from atomseg_app.gui.tomography.wedge_flow import WedgeFlow
-from atomseg_app.gui.tool_strip import tool_strip
-from atomseg_app.gui.volumes.slices_view import SlicesView
-from atomseg_app.gui.volumes.volume3d import Volume3D
 from atomseg_app.jobs.tasks import Task, TaskResult
 from atomseg_app.operations import Operation
 
@@ -288,50 +277,68 @@ class TomographyTab(Tab):
 
     # -- inside
 
-    def _build(self) -> None:
+    def _build(self) -> Iterator[None]:
         """Views and steps, and what they hear of each other."""
-        self._make()
-        self._connect()
-        self._on_current()
+        from atomseg_app.gui.tomography.angle_table import AngleTable
+        from atomseg_app.gui.tomography.compare_view import CompareView
+        from atomseg_app.gui.tomography.data_list import DataList
+        from atomseg_app.gui.tomography.empty_page import EmptyPage
+        from atomseg_app.gui.tomography.prepare_panel import CropTool
+        from atomseg_app.gui.tomography.projection_view import RowTool, ShiftTool
+        from atomseg_app.gui.tomography.series_page import SeriesPage
+        from atomseg_app.gui.tomography.steps import Steps
+        from atomseg_app.gui.tool_strip import tool_strip
+        from atomseg_app.gui.volumes.slices_view import SlicesView
+        from atomseg_app.gui.volumes.volume3d import Volume3D
 
-    def _make(self) -> None:
         theme, actions = self.context.theme, self.context.actions
         self.data_list = DataList(self.model, theme)
         self.table = AngleTable(self.model)
-        self.left = QSplitter(Qt.Orientation.Vertical)
-        self.left.addWidget(self.data_list)
-        self.left.addWidget(self.table)
-        self.left.setSizes([180, 460])
         self.series_page = SeriesPage(self.model, theme)
+        yield
         self.volume3d = Volume3D(self.model, theme)
         self.slices = SlicesView(self.model, theme, self.volume3d)
         self.compare_view = CompareView(self.model, theme)
         self.empty = EmptyPage(theme, actions.qaction("file.open"), actions.qaction("tomography.sample"))
+        self.strip = tool_strip(actions, _STRIP)
+        yield
+        self.steps = yield from Steps.make(self.model, self.computing, self.context, self.volume3d)
+        yield
+        yield from self._lay_out()
+        yield
+        self._tools: dict[str, Tool] = {
+            "look": RowTool(self.model), "shift": ShiftTool(self.editing.move_view),
+            "crop": CropTool(self.model, self.steps.prepare),
+        }  # fmt: skip
+        self.take_tool("look")
+        self._connect()
+        self._on_current()
+
+    def _lay_out(self) -> Iterator[None]:
+        self.left = QSplitter(Qt.Orientation.Vertical)
+        self.left.addWidget(self.data_list)
+        self.left.addWidget(self.table)
+        self.left.setSizes([180, 460])
         self.pages = QStackedWidget()
         for page in (self.empty, self.series_page, self.slices, self.compare_view):
             self.pages.addWidget(page)
-        self.strip = tool_strip(actions, _STRIP)
         self.middle = QWidget()
         column = QVBoxLayout(self.middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.strip)
         column.addWidget(self.pages, 1)
-        self.steps = Steps(self.model, self.computing, self.context, self.volume3d)
+        yield
         splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.left, self.middle, self.steps):
             splitter.addWidget(widget)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([330, 720, 320])
         splitter.setCollapsible(1, False)
+        yield
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
-        self._tools: dict[str, Tool] = {
-            "look": RowTool(self.model), "shift": ShiftTool(self.editing.move_view),
-            "crop": CropTool(self.model, self.steps.prepare),
-        }  # fmt: skip
-        self.take_tool("look")
 
     def _connect(self) -> None:
         model, rows, angles = self.model, self.table.rows, self.steps.angles
