@@ -28,6 +28,7 @@ from atomseg_app.networks.card import (
     Output,
     Segmented,
     Training,
+    find_model,
 )  # fmt: skip
 from atomseg_app.networks.store import channels_last, load_model, save_model
 from atomseg_app.networks.training import Plan, train
@@ -129,6 +130,7 @@ def train_on(
 ) -> Model:
     """Train on lessons; see :func:`train_segmentation`."""
     shelf = shelf or folder
+    settings = _as_begun(settings, report)
     run_start.check_start(folder, shelf, settings, settings.name, LASTING, resume=resume)
     workers = Workers.join()
     device = devices.choose(settings.device, report)
@@ -188,6 +190,17 @@ def plan_of(settings: TrainSegmentation, checkpoint_s: float = 60.0) -> Plan:
         settings.steps or 1, minutes, batch=settings.batch, learning_rate=settings.learning_rate, seed=settings.seed,
         patience=settings.patience, checkpoint_s=checkpoint_s,
     )  # fmt: skip
+
+
+def _as_begun(settings: TrainSegmentation, report: Report) -> TrainSegmentation:
+    """Settings with as many slices as the model looks at that training begins with; the report tells of a change."""
+    if settings.start_from is None or settings.dimensions != "2.5d":
+        return settings
+    channels = find_model(settings.start_from).card.input.channels
+    if channels in (1, settings.neighbours):
+        return settings
+    report.note(f"The network looks at {channels} slices, as the model does that it begins with.")
+    return settings.model_copy(update={"slices": channels})
 
 
 def _first_weights(settings: TrainSegmentation, classes: int) -> nn.Module:

@@ -158,6 +158,19 @@ def test_training_begins_with_another_models_weights_also_for_other_classes(tmp_
         )
 
 
+def test_training_looks_at_as_many_slices_as_the_model_that_it_begins_with(tmp_path: Path) -> None:
+    volume, labels = phantom()
+    settings = TINY.model_copy(update={"dimensions": "2.5d", "slices": 7, "steps": 1})
+    first = train_segmentation(volume, labels, settings, tmp_path / "a", Report())
+    report = Report()
+    again = settings.model_copy(update={"slices": 5, "start_from": str(first.card_path)})
+    model = train_segmentation(volume, labels, again, tmp_path / "b", report)
+    assert model.card.input.channels == 7
+    assert [text for text in report.facts.notes if "looks at 7 slices" in text]
+    with pytest.raises(UserError, match="another network"):
+        train_segmentation(volume, labels, again.model_copy(update={"dimensions": "2d"}), tmp_path / "c", Report())
+
+
 def test_out_of_memory_halves_the_pieces_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     volume, labels = phantom()
     settings = TINY.model_copy(update={"patch_px": 64})
