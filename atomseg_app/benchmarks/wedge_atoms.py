@@ -23,7 +23,7 @@ from atomseg_app.benchmarks.wedge_networks import OURS, Fill
 from atomseg_app.benchmarks.wedge_scenes import Condition, counted, wedge_tilts
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.simulate.draw import Draw
-from atomseg_app.tomography.wedge_spots import as_spots
+from atomseg_app.tomography.wedge_spots import with_measured_width
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,9 +33,7 @@ _SIZE = 64
 _VOXEL_NM, _EDGE_NM, _RADIUS_NM = 0.04, 0.408, 1.1  # gold
 _SIGMA_PX, _HEAT_PX = 1.5, 0.2  # 0.06 nm: probe and heat; static displacements
 _SEED = 40
-_SPOT_PX = 1.3
-"""What *spots* are told: less than the true one, which nobody knows exactly."""
-SPOTS = f"ours, spots of {_SPOT_PX:g} px"
+SPOTS = "ours, spots, width measured"
 CONDITIONS = (Condition("noise-free"), Condition("1e2 counts", 1e2))
 Score = tuple[int, int, float]
 
@@ -141,7 +139,14 @@ def _bars(words: str, complete: list[Score], filled: Score) -> list[Bar]:
 
 
 def _spots(fill: Fill) -> Fill:
-    return lambda views, beam: as_spots(views, beam, fill(views, beam), _SPOT_PX)
+    """As ``atomseg fill-wedge --atoms`` does."""
+
+    def spots(views: torch.Tensor, beam: ParallelBeam) -> torch.Tensor:
+        filled = fill(views, beam)
+        made = with_measured_width(views, beam, filled)
+        return filled if made is None else made
+
+    return spots
 
 
 def _score(fill: Fill, true: Particle, tilts: torch.Tensor, condition: Condition) -> Score:

@@ -27,10 +27,11 @@ from atomseg_app.tomography.missing_wedge import different_angles, gaps_of, miss
 from atomseg_app.tomography.operations import FillWedge
 from atomseg_app.tomography.reconstruct import check_views, new_volume, voxel_size_nm
 from atomseg_app.tomography.series_doubts import LEVELS_KEY, background_levels, displaced
+from atomseg_app.tomography.spot_width import spot_width
 from atomseg_app.tomography.training_range import distance_of, range_notes
 from atomseg_app.tomography.watched_beam import WatchedBeam, watched
 from atomseg_app.tomography.wedge_methods import method_of
-from atomseg_app.tomography.wedge_spots import as_spots
+from atomseg_app.tomography.wedge_spots import NARROW_PX, as_spots, with_measured_width
 from atomseg_app.tomography.wedge_uncertainty import Ensemble
 from atomseg_app.tomography.wedge_views import BLOCK, Misfit, WedgeViews
 
@@ -38,6 +39,8 @@ Floats = npt.NDArray[np.float32]
 
 FEWEST = 10
 """Views at different angles: no network was trained on fewer."""
+_LOOKED_AT = 64
+"""Slices in which single atoms are looked for."""
 _ARRAYS = 80  # times the memory of a slice that a network takes to fill it
 _SHARE = 0.5  # of the memory that is free
 _NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "bad_alloc", "could not create")
@@ -57,7 +60,8 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     check_views(series, report)
     if settings.method == "self" and settings.uncertainty:
         raise UserError("Learning from the series alone gives no uncertainty; leave it out, or choose another method.")
-    if settings.spot_px is not None and settings.uncertainty:
+    spots = settings.atoms or settings.spot_px is not None
+    if spots and settings.uncertainty:
         raise UserError("A volume of spots comes without uncertainty; leave one of both out.")
     device = _device(settings, report)
     levels = background_levels(series, settings.background, report)
@@ -66,8 +70,10 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     views = WedgeViews(series, geometry, levels, report)
     run = _Run(views, settings, device, report)
     run.fill()
-    if settings.spot_px is not None:
+    if spots:
         run.make_spots(settings.spot_px)
+    else:
+        run.hint_at_atoms()
     gaps = gaps_of(geometry.tilt_deg)
     _tell(series, settings, run, report)
     facts = {key: series.metadata[key] for key in ("kV", "detector") if key in series.metadata}
@@ -114,6 +120,7 @@ class _Run:
         self.misfit = Misfit(np.zeros(count), np.zeros(count))
         self._done = 0
         self._distances: list[tuple[float, str]] = []
+        self._middle: tuple[torch.Tensor, ParallelBeam, torch.Tensor] | None = None
 
     def fill(self) -> None:
         """Fill all slices. Raises Cancelled."""
@@ -130,6 +137,7 @@ class _Run:
                 self._distances.append(distance_of(part, beam))
                 for start in _from_the_middle(len(part), self._block_size()):
                     self._fill_block(slab.start, part, start, beam, ensemble)
+                self._keep_middle(slab, part, beam)
 
     @property
     def distance(self) -> tuple[float, str]:
@@ -195,8 +203,33 @@ class _Run:
             self.misfit.add(views[block], beam.project(answer[block]))
         self._put(slice(0, len(views)), answer, None)
 
-    def make_spots(self, spot_px: float) -> None:
-        """Turn the answer into one of atoms' spots. Raises Cancelled."""
+    def _keep_middle(self, slab: slice, part: torch.Tensor, beam: ParallelBeam) -> None:
+        """Keep slices round the middle with their views, of the slab that holds it."""
+        middle = self._views.slices // 2
+        if slab.start <= middle < slab.stop:
+            first = max(slab.start, min(middle - _LOOKED_AT // 2, slab.stop - _LOOKED_AT))
+            kept = slice(first, min(first + _LOOKED_AT, slab.stop))
+            slices = np.ascontiguousarray(self.volume[:, kept].transpose(1, 0, 2))
+            views = part[kept.start - slab.start : kept.stop - slab.start]
+            self._middle = views.clone(), beam, torch.from_numpy(slices)
+
+    def hint_at_atoms(self) -> None:
+        """Say so where the middle slices look like single atoms, which are placed better by spots. Raises Cancelled."""
+        if self._middle is None:
+            return
+        views, beam, slices = self._middle
+        found = spot_width(views, beam, slices)
+        if found.atomic and found.sigma_px >= NARROW_PX:
+            self._report.note(
+                f"The views look like those of single atoms ({found.spots} spots with a standard deviation of "
+                f"{found.sigma_px:.2f} px); with 'atoms' the volume is made of such spots, which places them better."
+            )
+
+    def make_spots(self, spot_px: float | None) -> None:
+        """Turn the answer into one of atoms' spots, as wide as the views say where no width is given.
+
+        Raises Cancelled.
+        """
         views, report = self._views.all(), self._report
         beam = WatchedBeam(
             torch.from_numpy(self._views.tilt_deg), self._views.width, self._device,
@@ -204,13 +237,17 @@ class _Run:
         )  # fmt: skip
         start = torch.from_numpy(np.ascontiguousarray(self.volume.transpose(1, 0, 2)))
         with torch.no_grad():
-            answer = as_spots(views.to(self._device), beam, start.to(self._device), spot_px, report)
+            given = views.to(self._device), beam, start.to(self._device)
+            answer = with_measured_width(*given, report) if spot_px is None else as_spots(*given, spot_px, report)
+        if answer is None:
+            return
         self.misfit = Misfit(np.zeros_like(self.misfit.left), np.zeros_like(self.misfit.total))
         for first in range(0, len(views), BLOCK):
             block = slice(first, first + BLOCK)
             self.misfit.add(views[block].to(self._device), beam.project(answer[block]))
         self._put(slice(0, len(views)), answer, None)
-        report.note(f"The volume is made of spots with a standard deviation of {spot_px:g} px, as atoms have.")
+        if spot_px is not None:
+            report.note(f"The volume is made of spots with a standard deviation of {spot_px:g} px, as atoms have.")
 
     def _block_size(self) -> int:
         """Slices that memory holds at once, at most the usual number."""

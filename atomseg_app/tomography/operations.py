@@ -101,10 +101,15 @@ class FillWedge(Parameters):
         False, "Also compute how far each voxel can be trusted, which takes six times as long."
     )
     minutes: float = parameter(10.0, "How long self learns.", unit="min", gt=0, le=10_000)
+    atoms: bool = parameter(
+        False,
+        "Where single atoms are seen: make the volume of spots as wide as an atom's, which places atoms better. The "
+        "width is measured from the views; views of anything else are recognised and filled as usual.",
+    )
     spot_px: float | None = parameter(
         None,
-        "Where single atoms are seen: standard deviation of an atom's spot, better too small than too large. The "
-        "volume is then made of such spots, which places atoms better; leave it out for all other samples.",
+        "Standard deviation of an atom's spot instead of the measured one, better too small than too large; spots are "
+        "then made whatever the views show.",
         unit="px", ge=0.5, le=10, advanced=True,
     )  # fmt: skip
     background: Background = parameter(

@@ -14,6 +14,7 @@ from atomseg_app.networks.card import ModelCard, find_model
 from atomseg_app.networks.store import load_model
 from atomseg_app.networks.wedge_joint import WedgeCleanup, WedgeSinogram
 from atomseg_app.rays.parallel_beam import ParallelBeam
+from atomseg_app.tomography.wedge_complete import agreeing
 
 if TYPE_CHECKING:
     from atomseg_app.tomography.operations import FillWedge
@@ -44,11 +45,14 @@ class Method:
 
 
 def method_of(settings: FillWedge, device: torch.device) -> Method:
-    """Method of the settings with its models on a device. Raises UserError where one is missing or of another kind."""
+    """Method of the settings with its models on a device; best obeys complete series until nothing but noise is left.
+
+    Raises UserError where a model is missing or of another kind.
+    """
     first, *second = USUAL[settings.method]
     if settings.method != "joint":
         module, card = _wedge_model(settings.model, first, device)
-        return Method(module, (module,), (card,))
+        return Method(agreeing(module) if settings.method == "best" else module, (module,), (card,))
     filler, filler_card = _wedge_model(settings.sinogram_model, first, device)
     cleaner, cleaner_card = _wedge_model(settings.model, second[0], device)
     if not isinstance(filler, WedgeSinogram) or not isinstance(cleaner, WedgeCleanup):

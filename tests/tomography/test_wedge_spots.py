@@ -14,6 +14,7 @@ from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.rays.reconstruct import filtered, sirt
 from atomseg_app.tomography.wedge_spots import as_spots, blurred, by_blocks, largest
+from tests.tomography import test_spot_width
 from tests.tomography.wedge_models import shelve
 
 SIZE, SLICES, SPOT_PX = 32, 12, 1.4
@@ -106,3 +107,35 @@ def test_the_operation_makes_spots_where_it_is_asked_to(
     assert spots.metadata["r_factor"] < plain.metadata["r_factor"]
     with pytest.raises(UserError, match="spots comes without uncertainty"):
         fill(spot_px=1.2, uncertainty=True)
+
+
+def test_the_operation_measures_the_width_and_hints_at_atoms(
+    atoms: tuple[torch.Tensor, torch.Tensor, ParallelBeam],
+) -> None:
+    """Asked for atoms it makes spots as wide as measured, of too few atoms none; not asked, it says what it saw."""
+    shelve()
+    operation = operations.get("fill-wedge")
+
+    def fill(views: torch.Tensor, tilts: torch.Tensor, **settings: object) -> Volume:
+        series = TiltSeries(np.ascontiguousarray(views.numpy().transpose(1, 0, 2)), tilt_deg=tuple(tilts.tolist()))
+        volume = operations.run(operation, (series,), operation.parse({"device": "cpu", **settings}), Report())
+        assert isinstance(volume, Volume)
+        return volume
+
+    seen = test_spot_width.views_of(test_spot_width.atoms(7.0), 1.5)
+    spots, plain = (fill(seen, test_spot_width.TILTS, atoms=asked) for asked in (True, False))
+    assert spots.metadata["r_factor"] < 0.05
+    (made,) = [note for note in spots.history[-1].notes if "made of spots" in note]
+    assert "86% of the 1.5" in made
+    hints = [note for note in plain.history[-1].notes if "look like those of single atoms" in note]
+    assert len(hints) == 1
+    assert "with 'atoms' the volume is made of such spots" in hints[0]
+    assert not any("single atoms" in note for note in spots.history[-1].notes)
+
+    _, few, _ = atoms
+    kept, usual = (fill(few, TILTS, atoms=asked) for asked in (True, False))
+    np.testing.assert_array_equal(kept.values, usual.values)
+    assert any("no spots were made: fewer than 12 spots were found" in note for note in kept.history[-1].notes)
+    assert not any("single atoms" in note for note in usual.history[-1].notes)
+    with pytest.raises(UserError, match="spots comes without uncertainty"):
+        fill(few, TILTS, atoms=True, uncertainty=True)
