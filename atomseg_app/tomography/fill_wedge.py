@@ -32,7 +32,7 @@ from atomseg_app.tomography.training_range import distance_of, range_notes
 from atomseg_app.tomography.watched_beam import WatchedBeam, watched
 from atomseg_app.tomography.wedge_methods import method_of
 from atomseg_app.tomography.wedge_spots import NARROW_PX, as_spots, with_measured_width
-from atomseg_app.tomography.wedge_uncertainty import Ensemble
+from atomseg_app.tomography.wedge_uncertainty import CALIBRATION, Ensemble
 from atomseg_app.tomography.wedge_views import BLOCK, Misfit, WedgeViews
 
 Floats = npt.NDArray[np.float32]
@@ -131,7 +131,9 @@ class _Run:
         beam = WatchedBeam(
             torch.from_numpy(views.tilt_deg), views.width, self._device, torch.from_numpy(views.shift_px), report
         )
-        ensemble = Ensemble(self._method.fill, beam, report) if self.spread is not None else None
+        ensemble = None
+        if self.spread is not None:
+            ensemble = Ensemble(self._method.fill, beam, report, CALIBRATION[self._settings.method])
         with torch.no_grad(), watched(self._method.modules, report):
             for slab, part in views:
                 self._distances.append(distance_of(part, beam))

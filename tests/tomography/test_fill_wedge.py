@@ -157,11 +157,12 @@ def test_shifts_and_rotations_are_taken_up() -> None:
     assert error < 0.2 * np.linalg.norm(expected[inner])
 
 
-def test_uncertainty_comes_beside_the_volume_and_tells_of_its_error(sample) -> None:
+@pytest.mark.parametrize("method", ["best", "joint", "residual"])
+def test_uncertainty_comes_beside_the_volume_and_tells_of_its_error(method: str, sample) -> None:
     truth, series = sample
     report = Report()
-    volume = fill(series, report, uncertainty=True)
-    np.testing.assert_array_equal(volume.values, fill(series).values)
+    volume = fill(series, report, method=method, uncertainty=True)
+    np.testing.assert_array_equal(volume.values, fill(series, method=method).values)
     spread = report.facts.beside["uncertainty"]
     assert isinstance(spread, Volume)
     assert spread.history == volume.history
