@@ -79,8 +79,10 @@ def figures(starts: Sequence[Mapping[str, Any]], probe: Mapping[str, Any]) -> li
                tuple(start["first_frame_processor_s"] for start in starts)),
         Figure("longest stall while Find columns runs on 1024 x 1024", tuple(probe["stalls_s"]), 0.1),
         Figure("from Cancel to cancelled", tuple(probe["cancel_s"]), 2.0),
-        Figure("brush of 100 px radius on 2048 x 2048, a move until it is drawn", tuple(probe["brush_s"]), 0.016),
-        Figure("3D ball of 30 px radius in 512^3, a move until it is drawn", tuple(probe["ball_s"]), 0.033),
+        Figure("brush of 100 px radius on 2048 x 2048, a move until it is drawn", tuple(probe["brush_s"]), 0.016,
+               tuple(probe["brush_processor_s"])),
+        Figure("3D ball of 30 px radius in 512^3, a move until it is drawn", tuple(probe["ball_s"]), 0.033,
+               tuple(probe["ball_processor_s"])),
         Figure("from kill -9 of the compute process to the next result", tuple(probe["kill_to_next_s"]), None),
         *(_answer(name, gaps) for name, gaps in {**probe["building"], **probe["answers"]}.items()),
     ]  # fmt: skip

@@ -61,6 +61,7 @@ class ActionRegistry(QObject):
         self._actions: dict[str, Action] = {}
         self._qactions: dict[str, QAction] = {}
         self._titles: dict[str, str] = {}
+        self._keys: dict[str, str] = {}  # as shown in tips
         self._owners: dict[str, str] = {}
         self.owner = ""
         self.front = ""
@@ -150,13 +151,14 @@ class ActionRegistry(QObject):
     def _apply_shortcut(self, action: Action) -> None:
         keys = QKeySequence(self.shortcut(action), QKeySequence.SequenceFormat.PortableText)
         self._qactions[action.id].setShortcut(keys)
+        self._keys[action.id] = keys.toString(QKeySequence.SequenceFormat.NativeText)
 
     def _refresh_one(self, action: Action) -> None:
         qaction = self._qactions[action.id]
         owner = self._owners[action.id]
         elsewhere = owner and self.front and owner != self.front
         reason = f"Show the tab {owner} first." if elsewhere else action.why_disabled()
-        keys = qaction.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        keys = self._keys[action.id]
         tip = f"{action.tip} ({keys})" if keys else action.tip
         qaction.setEnabled(not reason)
         qaction.setToolTip(f"{tip}\nNot now: {reason}" if reason else tip)

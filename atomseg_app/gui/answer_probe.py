@@ -23,6 +23,8 @@ from atomseg_app.data import Source, Volume
 from atomseg_app.gui.segmentation.label_store import Box
 from atomseg_app.gui.segmentation.tab import SegmentationTab
 from atomseg_app.gui.tomography.tab import SAMPLE, TomographyTab
+from atomseg_app.io.mrc_writer import write_mrc
+from atomseg_app.operations import Report
 
 if TYPE_CHECKING:
     from atomseg_app.gui.main_window import MainWindow
@@ -98,8 +100,8 @@ def measure_answers(window: MainWindow) -> dict[str, list[Gap]]:
 
 def _volumes(window: MainWindow, tab: SegmentationTab, folder: Path) -> dict[str, list[Gap]]:
     """A volume of 256^3 opened from a file, turned through, and looked at from all sides."""
-    beat, path = Heartbeat(), folder / "large.npy"
-    np.save(path, _phantom(_SIDE)[0].values)
+    beat, path = Heartbeat(), folder / "large.mrc"
+    write_mrc(_phantom(_SIDE)[0], path, Report())
     window.show_workspace(tab.name)
 
     def shown() -> bool:

@@ -12,6 +12,7 @@ GOOD_START = {"first_frame_s": 1.0, "first_frame_processor_s": 0.8, "torch_impor
 GOOD_PROBE = {
     **GOOD_START, "stalls_s": [0.02, 0.3, 0.03], "cancel_s": [0.1, 0.2, 0.3], "kill_to_next_s": [2, 3, 4],
     "brush_s": [0.004, 0.02, 0.005], "ball_s": [0.01, 0.02, 0.03],
+    "brush_processor_s": [0.004, 0.01, 0.005], "ball_processor_s": [0.01, 0.02, 0.02],
     "building": {"first opening of a tab": [[0.02, 0.01], [0.3, 0.02], [0.03, 0.01]]},
     "answers": {"opening a tilt series": [[0.05, 0.04]]},
 }  # fmt: skip

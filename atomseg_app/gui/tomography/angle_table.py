@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import QColor, QImage, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
@@ -30,6 +39,7 @@ _TIPS = (
     "Rotation of this view in the plane in degrees, beyond that of the axis. Type another one.",
 )
 _NAMES = {SHIFT_X: "shift_x_px", SHIFT_Y: "shift_y_px", ROTATION: "rotation_deg"}
+_TOGETHER_MS = 60
 
 
 def thumbnail(values: Array) -> QImage:
@@ -61,6 +71,9 @@ class AngleTableModel(QAbstractTableModel):
         self._pictures: dict[int, QPixmap] = {}
         self._pictured: object = None
         self._rows = 0
+        self._fresh: set[int] = set()
+        self._showing = QTimer(self, singleShot=True, interval=_TOGETHER_MS)
+        self._showing.timeout.connect(self._show_fresh)
         self._background = Background()
 
     def refresh(self) -> None:
@@ -161,11 +174,20 @@ class AngleTableModel(QAbstractTableModel):
         def show(picture: QImage) -> None:
             if values is self._pictured:
                 self._pictures[view] = QPixmap.fromImage(picture)
-                cell = self.index(view, VIEW)
-                self.dataChanged.emit(cell, cell, [Qt.ItemDataRole.DecorationRole])
+                self._fresh.add(view)
+                if not self._showing.isActive():
+                    self._showing.start()
 
         self._background.run(lambda: thumbnail(values[view]), while_alive(self, show))
         return self._pictures[view]
+
+    def _show_fresh(self) -> None:
+        """Draw the thumbnails that came: together, since a table measures its columns again each time."""
+        fresh = [view for view in self._fresh if view < self._rows]
+        self._fresh.clear()
+        if fresh:
+            first, last = self.index(min(fresh), VIEW), self.index(max(fresh), VIEW)
+            self.dataChanged.emit(first, last, [Qt.ItemDataRole.DecorationRole])
 
 
 class AngleTable(QTableView):
@@ -186,6 +208,7 @@ class AngleTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(THUMBNAIL_PX + 6)
         header = self.horizontalHeader()
+        header.setResizeContentsPrecision(0)  # rows in sight: asking all of them would have every thumbnail made
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
         self.selectionModel().currentRowChanged.connect(self._on_row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -374,6 +375,9 @@ def with_clip(look: Look, axis: int, low: float, high: float) -> Look:
 
 def _import_scene() -> Any:
     """Read VisPy on the background's thread, where it keeps nobody waiting."""
+    # VisPy asks for these when the first canvas is made and the first volume drawn: a quarter second for the window.
+    for name in ("vispy.app.backends._pyside6", "OpenGL.GL"):
+        importlib.import_module(name)
     from atomseg_app.gui.volumes.scene3d import Scene
 
     return Scene
