@@ -22,15 +22,15 @@ class Peak:
             _CLEAR.write_text(_SET_BACK)
             self._before = int(psutil.Process().memory_info().rss)
         else:
-            self._before = _highest()
+            self._before = highest_bytes()
 
     def bytes_above_start(self) -> int:
         """Bytes at the highest less those at the start; elsewhere than on Linux those at the highest before."""
-        return _highest() - self._before
+        return highest_bytes() - self._before
 
 
-def _highest() -> int:
-    """Highest resident memory of this process in bytes."""
+def highest_bytes() -> int:
+    """Highest resident memory of this process in bytes; on Linux since the last :class:`Peak` was begun."""
     if psutil.LINUX:
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024

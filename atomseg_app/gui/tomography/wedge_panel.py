@@ -19,6 +19,7 @@ from atomseg_app.gui.tomography.fourier_pane import FourierPane
 from atomseg_app.gui.tomography.model import TomoModel, angles_known
 from atomseg_app.gui.tomography.run_panel import RunPanel
 from atomseg_app.operations import Operation
+from atomseg_app.tomography.directions import round_one_axis
 from atomseg_app.tomography.missing_wedge import gaps_of, missing_text
 
 Floats = npt.NDArray[np.float64]
@@ -139,6 +140,7 @@ def missing_in(series: TiltSeries | None) -> str:
         return "Show a tilt series, or a volume that was made from one."
     if not angles_known(series):
         return "Give the tilt angles first (step 1)."
+    series = round_one_axis(series)
     if series.euler_deg is not None:
         return "Views tilted in several directions leave no wedge to fill."
     gaps = gaps_of(np.asarray(series.tilt_deg, float)[series.used])

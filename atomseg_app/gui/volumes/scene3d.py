@@ -46,6 +46,9 @@ class Scene:
         self._parts_shape, self._parts_scale = (1, 1, 1), (1.0, 1.0, 1.0)
         self._clip_shares: Sequence[tuple[float, float]] = ((0.0, 1.0),) * 3
         self._box = scene.visuals.Line(pos=np.zeros((2, 3)), connect="segments", parent=self._view.scene)
+        self._cross = scene.visuals.Line(pos=np.zeros((6, 3)), connect="segments", width=1.5, parent=self._view.scene)
+        self._cross.set_gl_state("translucent", depth_test=False)  # it is found within what is drawn, too
+        self._cross.order, self._cross.visible = 20, False
         self._scale = (1.0, 1.0, 1.0)
         self._shape = (1, 1, 1)
         self._method = "mip"
@@ -161,6 +164,22 @@ class Scene:
     def show_box(self, shown: bool) -> None:
         """Show or hide the box round the volume."""
         self._box.visible = shown
+        self.canvas.update()
+
+    def show_cross(
+        self, place: tuple[int, int, int] | None, scale_zyx: Sequence[float], shape: tuple[int, ...],
+        colours: Sequence[str],
+    ) -> None:  # fmt: skip
+        """Lines along (z, y, x) through a voxel of a volume of ``shape``, in their colours; None for none."""
+        self._cross.visible = place is not None
+        if place is not None:
+            at = np.array([(p + 0.5) * s for p, s in zip(place, scale_zyx, strict=True)])
+            ends = np.repeat(at[None], 6, axis=0)
+            for axis, (size, step) in enumerate(zip(shape, scale_zyx, strict=True)):
+                ends[2 * axis : 2 * axis + 2, axis] = 0.0, size * step
+            pos = ends[:, ::-1] * (1.0, -1.0, -1.0)
+            inks = np.repeat(np.array([Color(colour).rgba for colour in colours]), 2, axis=0)
+            self._cross.set_data(pos=pos.astype(np.float32), color=inks.astype(np.float32))
         self.canvas.update()
 
     def reset_camera(self) -> None:

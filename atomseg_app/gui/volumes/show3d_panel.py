@@ -19,8 +19,9 @@ from PySide6.QtWidgets import (
 )
 
 from atomseg_app.gui.value_text import value_text
+from atomseg_app.gui.volumes.look import with_clip
 from atomseg_app.gui.volumes.transfer_editor import DEFAULT, TransferEditor
-from atomseg_app.gui.volumes.volume3d import Volume3D, with_clip
+from atomseg_app.gui.volumes.volume3d import Volume3D
 
 MODES = {"mip": "Maximum along the view", "translucent": "Translucent", "surface": "Surface"}
 _STEPS = 200
@@ -51,6 +52,9 @@ class Show3DPanel(QWidget):
         self.box = QCheckBox("Box with its size")
         self.box.setToolTip("Draw the edges of the volume.")
         self.box.setChecked(True)
+        self.cross = QCheckBox("Cross-hair")
+        self.cross.setToolTip("Draw lines through the voxel at which the slices are cut, in the colours of the slices.")
+        self.cross.setChecked(True)
         self.reset = QPushButton("First view")
         self.reset.setToolTip("Look at the whole volume from the first direction again.")
         self._clips: list[tuple[QSlider, QSlider]] = []
@@ -60,6 +64,7 @@ class Show3DPanel(QWidget):
         self.level.valueChanged.connect(self._on_level)
         self.level_text.returnPressed.connect(self._on_level_text)
         self.box.toggled.connect(lambda on: view.set_look(replace(view.look, box=on)))
+        self.cross.toggled.connect(lambda on: view.set_look(replace(view.look, cross=on)))
         self.reset.clicked.connect(lambda _checked: view.reset_camera())
         view.ready.connect(self.refresh)
         view.parts_changed.connect(self._on_parts)
@@ -145,7 +150,7 @@ class Show3DPanel(QWidget):
             clips.addWidget(sliders[0], line, 1)
             clips.addWidget(sliders[1], line, 2)
         bottom = QHBoxLayout()
-        bottom.addWidget(self.box)
+        bottom.addWidget(self.cross)
         bottom.addStretch(1)
         bottom.addWidget(self.reset)
         layout = QVBoxLayout(self)
@@ -154,5 +159,6 @@ class Show3DPanel(QWidget):
         for widget in (self.mode, self.transfer, self._level_row):
             layout.addWidget(widget)
         layout.addLayout(clips)
+        layout.addWidget(self.box)
         layout.addLayout(bottom)
         self.transfer.set_points(DEFAULT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +24,12 @@ from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.volumes import figure3d
 from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
 from atomseg_app.gui.volumes.legend import Legend
+from atomseg_app.gui.volumes.look import Look
 from atomseg_app.gui.volumes.model import VolumeModel
 from atomseg_app.gui.volumes.part import Part
 from atomseg_app.gui.volumes.shrinking import shrunk, step_for
-from atomseg_app.gui.volumes.transfer_editor import DEFAULT, Points, opacity_at
+from atomseg_app.gui.volumes.slice_pane import PLANES
+from atomseg_app.gui.volumes.transfer_editor import opacity_at
 
 if TYPE_CHECKING:
     from atomseg_app.gui.volumes.scene3d import Scene
@@ -37,22 +38,11 @@ MOST_VOXELS = 512**3
 """More are drawn at a lower resolution, so that a graphics card with 1 GB still can."""
 MOST_IN_SOFTWARE = 128**3
 _LEVELS = 64
-_NO_CLIP = ((0.0, 1.0),) * 3
+_REST_MS, _FRAME_MS = 300, 30
 _GROUND, _LINES, _SURFACE = "#0d1015", "#8d99ab", "#b9c8de"
 """Colours behind and round a volume, in every look: bright grey levels need a dark ground, as in the slices."""
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a volume is drawn in 3D. ``level`` is the value of the surface; ``clip`` shares shown along (z, y, x)."""
-
-    mode: str = "mip"
-    points: Points = DEFAULT
-    level: float | None = None
-    clip: tuple[tuple[float, float], ...] = _NO_CLIP
-    box: bool = True
 
 
 class Volume3D(QStackedWidget):
@@ -88,6 +78,9 @@ class Volume3D(QStackedWidget):
         self._delay.timeout.connect(self._ask_surface)
         for signal in (model.current_changed, model.changed):
             signal.connect(self.refresh)
+        self._cross_delay = QTimer(self, singleShot=True)
+        self._cross_delay.timeout.connect(self._show_cross)
+        model.place_changed.connect(self._on_place)
         theme.changed.connect(self._on_theme)
 
     # -- what is shown
@@ -112,6 +105,8 @@ class Volume3D(QStackedWidget):
             self.scene.set_clipping(look.clip)
         if look.box != before.box:
             self.scene.show_box(look.box)
+        if look.cross != before.cross:
+            self._show_cross()
         if look.mode == "surface" and (look.level != before.level or before.mode != "surface"):
             self._delay.start()
 
@@ -276,13 +271,13 @@ class Volume3D(QStackedWidget):
         if volume is not self._volume or self.scene is None:
             return
         self.drawn = drawn
-        sizes = volume.pixel_size_nm
-        scale = [float(size or 1.0) * step for size in (sizes if None not in sizes else (1.0,) * 3)]
+        scale = [size * step for size in self._scale_of(volume)]
         self.scene.set_volume(drawn, scale, (drawn.shape[0], drawn.shape[1], drawn.shape[2]))
         if self.look.mode != "surface":
             self.scene.set_method(self.look.mode)
         self.scene.set_clipping(self.look.clip)
         self.scene.show_box(self.look.box)
+        self._show_cross()
         self._colour()
         self._show_parts()
         self.size_line.setText(_box_text(volume))
@@ -290,13 +285,17 @@ class Volume3D(QStackedWidget):
             self._delay.start()
         self.ready.emit()
 
+    @staticmethod
+    def _scale_of(volume: Volume) -> list[float]:
+        """Sizes of a voxel (z, y, x) in nm; 1 where they are not known."""
+        sizes = volume.pixel_size_nm
+        return [float(size or 1.0) for size in (sizes if None not in sizes else (1.0,) * 3)]
+
     def _show_parts(self) -> None:
         volume = self._volume
         if self.scene is None or volume is None:
             return
-        sizes = volume.pixel_size_nm
-        scale = [float(size or 1.0) for size in (sizes if None not in sizes else (1.0,) * 3)]
-        self.scene.set_parts(self._parts, scale, volume.shape)
+        self.scene.set_parts(self._parts, self._scale_of(volume), volume.shape)
         if self._parts:
             self.scene.hide_volume()
 
@@ -304,6 +303,17 @@ class Volume3D(QStackedWidget):
         """The scale bar after the camera moved; not while it is drawn, which would draw it again and again."""
         if self.scene is not None and self._volume is not None and self.drawn is not None:
             self.depth_bar.show_scale(self.scene.length_per_px(), None not in self._volume.pixel_size_nm)
+
+    def _on_place(self) -> None:
+        """The cross-hair follows that of the slices; where the processor draws 3D, once that rests."""
+        if self.scene is not None and self.look.cross and self.facts is not None:
+            self._cross_delay.start(_REST_MS if self.facts.software else _FRAME_MS)
+
+    def _show_cross(self) -> None:
+        if self.scene is None or self._volume is None:
+            return
+        place = self._model.place if self.look.cross and self.drawn is not None else None
+        self.scene.show_cross(place, self._scale_of(self._volume), self._volume.shape, [p.colour for p in PLANES])
 
     def _ask_surface(self) -> None:
         if self.drawn is not None and self.look.mode == "surface":
@@ -365,12 +375,6 @@ class Volume3D(QStackedWidget):
         words.addWidget(copy, 0, Qt.AlignmentFlag.AlignLeft)
         words.addStretch(2)
         self.addWidget(self._explain_page)
-
-
-def with_clip(look: Look, axis: int, low: float, high: float) -> Look:
-    """A look that shows another part along an axis (0: z)."""
-    clip = tuple((low, high) if index == axis else limits for index, limits in enumerate(look.clip))
-    return replace(look, clip=clip)
 
 
 def _import_scene() -> Any:

@@ -183,10 +183,42 @@ def test_the_bar_in_3d_is_as_long_as_it_says(shown, qtbot):
     y = np.array([0, 40, 40, 0], np.float32)
     square = Part(np.column_stack([x, y, z]), np.array([[0, 1, 2], [0, 2, 3]], np.int32), "#ffffff", 1.0)
     view.set_parts((square,))
-    view.scene.show_box(False)
+    view.set_look(replace(view.look, box=False, cross=False))
     view.scene.set_view(0.0, 0.0)
     picture = view.picture()[..., :3].max(axis=2)
     columns = np.flatnonzero((picture > 60).any(axis=0))
     px = (columns[-1] - columns[0] + 1) * view.scene.canvas.size[0] / picture.shape[1]
     assert px * view.scene.length_per_px() == pytest.approx(32 * 0.5, rel=0.03)
     assert across == 48
+
+
+def test_the_cross_hair_is_drawn_in_3d_where_the_slices_are_cut(shown, qtbot):
+    """Seen along the beam: a line down and one across, in the colours of the slices, through the voxel."""
+    if gl_facts().problem:
+        pytest.skip(gl_facts().problem)
+    tab = shown
+    view = tab.volume3d
+    qtbot.waitUntil(lambda: view.drawn is not None, timeout=JOB_MS)
+    view.set_look(replace(view.look, box=False))
+    view.scene.set_view(0.0, 0.0)
+    tab.model.show_place((3, 10, 12))
+    qtbot.waitUntil(lambda: not view._cross_delay.isActive())
+
+    def line_of(plane) -> tuple[np.ndarray, np.ndarray]:
+        wanted = np.array([int(plane.colour[i : i + 2], 16) for i in (1, 3, 5)])
+        picture = view.picture()[..., :3].astype(int)
+        return np.nonzero(np.abs(picture - wanted).max(axis=2) < 40)
+
+    def middle(plane, axis: int) -> float:
+        return float(np.median(line_of(plane)[axis]))
+
+    first = middle(slice_pane.XZ, 1), middle(slice_pane.YZ, 0)
+    assert np.ptp(line_of(slice_pane.XZ)[0]) > 60, "the line along y is long"
+    tab.model.show_place((3, 30, 36))
+    qtbot.waitUntil(lambda: not view._cross_delay.isActive())
+    second = middle(slice_pane.XZ, 1), middle(slice_pane.YZ, 0)
+    ratio = (view.picture().shape[1] / view.scene.canvas.size[0]) / view.scene.length_per_px()
+    assert second[0] - first[0] == pytest.approx(24 * 0.5 * ratio, rel=0.35), "to the right"
+    assert second[1] - first[1] == pytest.approx(20 * 0.5 * ratio, rel=0.35), "down"
+    view.set_look(replace(view.look, cross=False))
+    assert not len(line_of(slice_pane.XZ)[0])

@@ -16,10 +16,11 @@ from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.tomography.model import Entry, TomoModel
 from atomseg_app.gui.volumes import slice_pane
 from atomseg_app.gui.volumes.gl_check import GlFacts, gl_facts
+from atomseg_app.gui.volumes.look import Look, with_clip
 from atomseg_app.gui.volumes.shrinking import shrunk, step_for
 from atomseg_app.gui.volumes.slices_view import SlicesView
 from atomseg_app.gui.volumes.transfer_editor import DEFAULT, TransferEditor, opacity_at
-from atomseg_app.gui.volumes.volume3d import Look, Volume3D, with_clip
+from atomseg_app.gui.volumes.volume3d import Volume3D
 from tests.gui.tomography.driving import JOB_MS, LEFT, drag, idle, place, wheel
 
 
