@@ -13,33 +13,11 @@ import numpy.typing as npt
 
 from atomseg_app.rays.compiled import kernel
 from atomseg_app.rays.threads import in_pieces
+from atomseg_app.tomography.directions import tilted, turned
 from atomseg_app.tomography.geometry import Geometry
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-
-
-def rotations(geometry: Geometry) -> Doubles:
-    """Matrices (view, 3, 3) that take a sample's (x, y, z) to across, along, and in the direction of the beam.
-
-    Euler triples (phi, theta, psi) in degrees as atomic tomography gives them: the transpose of Rz(phi) Ry(theta)
-    Rx(psi) (GENFIRE: Pryor et al., Sci. Rep. 7 (2017) 10409). Without them, tilts about y.
-    """
-    if geometry.euler_deg is None:
-        tilt = np.deg2rad(geometry.tilt_deg)
-        return _turn(1, tilt)
-    phi, theta, psi = np.deg2rad(np.asarray(geometry.euler_deg)).T
-    return np.transpose(_turn(2, phi) @ _turn(1, theta) @ _turn(0, psi), (0, 2, 1))
-
-
-def _turn(axis: int, angle: Doubles) -> Doubles:
-    """Rotation matrices (n, 3, 3) about x, y or z, right-handed."""
-    one, other = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.zeros((len(angle), 3, 3))
-    matrix[:, axis, axis] = 1
-    matrix[:, one, one] = matrix[:, other, other] = np.cos(angle)
-    matrix[:, one, other], matrix[:, other, one] = -np.sin(angle), np.sin(angle)
-    return matrix
 
 
 class AnyAxis:
@@ -86,7 +64,8 @@ def ray_tables(geometry: Geometry) -> tuple[npt.NDArray[np.int64], Doubles]:
     the two other axes in their order; the last entry is how much a step adds, per what a voxel holds.
     """
     voxel, aspect = np.asarray(geometry.voxel_size_zyx), geometry.pixel_aspect
-    matrix = rotations(geometry)[:, :, ::-1]  # sample axes in the order z, y, x
+    directions = tilted(geometry.tilt_deg) if geometry.euler_deg is None else turned(geometry.euler_deg)
+    matrix = directions[:, :, ::-1]  # sample axes in the order z, y, x
     angle = np.deg2rad(geometry.rotation_deg)
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     across, along, beam = matrix[:, 0], matrix[:, 1], matrix[:, 2] / voxel

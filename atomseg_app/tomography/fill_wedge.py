@@ -22,6 +22,7 @@ from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
+from atomseg_app.tomography.directions import round_one_axis
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import different_angles, gaps_of, missing_text
 from atomseg_app.tomography.operations import FillWedge
@@ -55,6 +56,7 @@ def fill_wedge(series: TiltSeries, settings: FillWedge, report: Report) -> Volum
     direction, views that say nothing, a model that is missing; Cancelled.
     """
     report.progress(0, "looking at the views")
+    series = round_one_axis(series, report)
     geometry = geometry_of(series)
     _check(geometry)
     check_views(series, report)

@@ -10,6 +10,7 @@ from atomseg_app.alignment import Alignment
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
+from atomseg_app.tomography.directions import round_one_axis
 from atomseg_app.tomography.geometry import geometry_of
 from atomseg_app.tomography.missing_wedge import gaps_of, missing_angles, missing_text
 from atomseg_app.tomography.projector import projector
@@ -28,6 +29,7 @@ def filled_series(series: TiltSeries, volume: Volume, report: Report) -> TiltSer
     volume is of another series, or nothing is missing.
     """
     depth, slices, width = volume.shape
+    series = round_one_axis(series)
     measured = geometry_of(series, depth, width)
     if measured.detector_yx[0] != slices or not measured.is_single_axis:
         raise UserError(f"The volume of {slices} slices is not of this series; fill the series first.")

@@ -15,6 +15,7 @@ from scipy import ndimage
 from atomseg_app.data import TiltSeries, Volume
 from atomseg_app.errors import UserError
 from atomseg_app.operations import Report
+from atomseg_app.tomography.directions import round_one_axis
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import Gap, gaps_of
 from atomseg_app.tomography.parts import straightened
@@ -75,6 +76,7 @@ class FourierView:
 def fourier_view(series: TiltSeries, volume: Volume, report: Report) -> FourierView:
     """Power of a volume by angle, and of the used views of its series. Raises UserError where it is of another one."""
     depth, slices, width = volume.shape
+    series = round_one_axis(series)
     geometry = geometry_of(series, depth, width)
     if geometry.detector_yx[0] != slices:
         raise UserError(

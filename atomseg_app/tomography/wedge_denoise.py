@@ -15,6 +15,7 @@ from atomseg_app.networks.card import find_model
 from atomseg_app.networks.store import load_model
 from atomseg_app.networks.wedge_projections import WedgeProjections
 from atomseg_app.operations import Report
+from atomseg_app.tomography.directions import round_one_axis
 from atomseg_app.tomography.geometry import Geometry, geometry_of
 from atomseg_app.tomography.missing_wedge import different_angles
 from atomseg_app.tomography.operations import DenoiseTilts
@@ -41,7 +42,7 @@ def denoise_tilts(series: TiltSeries, settings: DenoiseTilts, report: Report) ->
     nothing, a model that is missing or of another kind; Cancelled.
     """
     report.progress(0, "looking at the views")
-    geometry = geometry_of(series)
+    geometry = geometry_of(round_one_axis(series, report))
     _check(geometry)
     check_views(series, report)
     if doubt := displaced(series):

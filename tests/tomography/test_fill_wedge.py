@@ -190,13 +190,26 @@ def test_a_background_is_taken_off(sample) -> None:
     assert volume.metadata["training_distance"] < unlike.metadata["training_distance"]
 
 
+def test_euler_angles_of_one_axis_are_tilts_round_it(sample) -> None:
+    _, series = sample
+    report = Report()
+    triples = tuple((0.0, -tilt, 0.0) for tilt in TILTS)
+    told = replace(series, euler_deg=triples, tilt_deg=tuple(-tilt for tilt in TILTS))
+    same(fill(told, report), fill(series), 0)
+    assert not [note for note in report.facts.notes if "Euler" in note]
+    assert fourier_view(told, fill(told), report).gaps == fourier_view(series, fill(series), report).gaps
+    nearly = replace(told, euler_deg=tuple((0.3, theta, -0.2) for _, theta, _ in triples))
+    same(fill(nearly, report), fill(series))
+    assert [note for note in report.facts.notes if "by at most 0.1" in note]
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "words"),
     [
         ({"excluded": tuple(range(16))}, {}, "needs 10 views at different angles, and 9 are in use"),
         ({"tilt_deg": (*TILTS[:9], *TILTS[:9], *TILTS[:7])}, {}, "needs 10 views at different angles, and 9 are"),
         ({"tilt_deg": (float("nan"), *TILTS[1:])}, {}, "View 0 of 25 has no tilt angle"),
-        ({"euler_deg": tuple((0.0, tilt, 0.0) for tilt in TILTS)}, {}, "tilted in several directions"),
+        ({"euler_deg": tuple((90.0 * (tilt > 0), tilt, 0.0) for tilt in TILTS)}, {}, "tilted in several directions"),
         ({"values": np.ones((25, SLICES, SIZE))}, {}, "All views of .* are constant"),
         ({}, {"model": "none-such"}, "There is no model 'none-such'"),
         ({}, {"model": "columns"}, "The model 'columns' is one for columns"),
