@@ -78,3 +78,28 @@ def test_a_project_builds_what_it_speaks_of(
 def test_the_tour_of_a_workspace_that_was_not_shown(window: MainWindow) -> None:
     window.start_tour()
     assert built(window) == [window.current_tab().name]
+
+
+def test_workspaces_are_made_bit_by_bit_and_an_item_ends_the_waiting(window: MainWindow) -> None:
+    tab = window.tabs["segmentation"]
+    assert tab.build_more()
+    assert tab.build_more()
+    assert not tab.built
+    window.show_item(
+        Volume(np.zeros((4, 5, 6), np.float32), (1.0, 1.0, 1.0), Source("v.mrc")), workspace="segmentation"
+    )
+    assert tab.built
+    assert not tab.build_more()
+    for other in window.tabs.values():
+        while other.build_more():
+            pass
+    assert built(window) == list(window.tabs)
+
+
+def test_a_workspace_is_shown_whole_though_it_was_being_made(window: MainWindow) -> None:
+    tab = window.tabs["tomography"]
+    tab.build_more()
+    window.show_workspace("tomography")
+    assert tab.built
+    assert tab.isVisible()
+    assert tab.steps.isVisible()  # type: ignore[attr-defined]

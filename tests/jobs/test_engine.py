@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QThread
 
 from atomseg_app.data import Image, Source
+from atomseg_app.errors import UserError
 from atomseg_app.jobs.engine import JobEngine
 from atomseg_app.jobs.host import Host
 from atomseg_app.jobs.job import Job
@@ -223,6 +224,42 @@ def test_starting_does_not_hold_up_the_window(qapp):
     assert time.perf_counter() - start < 0.1
     assert QThread.currentThread() is before
     engine.shutdown()
+
+
+def test_what_the_window_does_itself_is_a_job_like_the_others(engine, qtbot):
+    """Told of from its beginning to its end, counted among the active ones, cancelled through the same call."""
+    seen: list[tuple[str, str]] = []
+    for name in ("job_added", "job_changed", "job_finished"):
+        getattr(engine, name).connect(lambda job, name=name: seen.append((name, job.state)))
+    given_up: list[str] = []
+    job = engine.adopt("Film a.gif", {"frames": 7}, lambda: given_up.append("first"))
+    assert seen == [("job_added", "queued"), ("job_changed", "running")]
+    assert engine.active() == [job]
+    engine.progressed(job, 0.5, "frame 3 of 7")
+    assert (job.fraction, job.message) == (0.5, "frame 3 of 7")
+    engine.ended(job)
+    engine.ended(job, RuntimeError("said once"))
+    assert (job.state, job.fraction, job.error) == ("done", 1.0, "")
+    assert seen[-1] == ("job_finished", "done")
+    assert '"frames": 7' in job.report_text()
+    other = engine.adopt("Film b.gif", {}, lambda: given_up.append("second"))
+    engine.cancel(other.id)
+    engine.progressed(other, 0.9, "too late")
+    assert (other.state, given_up, other.message) == ("cancelled", ["second"], "")
+    third = engine.adopt("Film c.gif", {}, lambda: None)
+    engine.ended(third, UserError("There is no room on the disk."))
+    assert (third.state, third.error) == ("failed", "There is no room on the disk.")
+    assert engine.active() == []
+
+
+def test_shutdown_gives_up_what_the_window_does_itself(engine):
+    given_up: list[bool] = []
+    job = engine.adopt("Film a.gif", {}, lambda: given_up.append(True))
+    engine.shutdown()
+    assert given_up == [True]
+    assert job.state == "cancelled"
+    with pytest.raises(RuntimeError):
+        engine.adopt("Film b.gif", {}, lambda: None)
 
 
 def test_the_list_of_jobs_does_not_grow_for_ever(engine, qtbot, monkeypatch):

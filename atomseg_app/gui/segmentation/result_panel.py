@@ -184,6 +184,7 @@ class ActionBox(QCheckBox):
         self.setObjectName(f"button.{action_id}")
         self.clicked.connect(lambda _checked: self._action.trigger())
         self._action.changed.connect(self.follow)
+        self._action.triggered.connect(lambda _checked: self.follow())  # what it says was done after it changed
         self.follow()
 
     def follow(self) -> None:

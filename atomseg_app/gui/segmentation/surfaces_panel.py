@@ -68,6 +68,7 @@ class SurfacesPanel(QWidget):
         self._grid.setColumnStretch(1, 1)
         self._meshes: dict[int, tuple[Any, Any]] = {}
         self._of: _Subject | None = None
+        self._filled: list[tuple[LabelClass, int]] = []
         self._job: Job | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -142,10 +143,16 @@ class SurfacesPanel(QWidget):
         subject = self._subject()
         if subject is not None:
             self.opacity[subject.errors_of is not None, value] = percent
+            self._filled = [(each, self._opacity(subject, each.value)) for each in subject.classes]
             self._view.set_legend(self._legend(subject) if self._wanted() else Legend())
             self._show()
 
     def _fill_rows(self, subject: _Subject | None) -> None:
+        """A slider a class, made again only where there are other classes."""
+        rows = [] if subject is None else [(each, self._opacity(subject, each.value)) for each in subject.classes]
+        if rows == self._filled:
+            return
+        self._filled = rows
         for index in reversed(range(self._grid.count())):
             item = self._grid.takeAt(index)
             widget = None if item is None else item.widget()

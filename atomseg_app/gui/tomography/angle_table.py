@@ -208,8 +208,8 @@ class AngleTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(THUMBNAIL_PX + 6)
         header = self.horizontalHeader()
-        header.setResizeContentsPrecision(0)  # rows in sight: asking all of them would have every thumbnail made
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(VIEW, QHeaderView.ResizeMode.Fixed)  # measuring it would have every thumbnail made
         header.setStretchLastSection(True)
         self.selectionModel().currentRowChanged.connect(self._on_row)
         for signal in (model.current_changed, model.changed):
@@ -231,6 +231,7 @@ class AngleTable(QTableView):
         turned = aligned and series is not None and any(alignment_of(series).rotation_deg)
         for column, shown in ((SHIFT_X, aligned), (SHIFT_Y, aligned), (ROTATION, turned)):
             self.setColumnHidden(column, not shown)
+        self.setColumnWidth(VIEW, THUMBNAIL_PX + self.fontMetrics().horizontalAdvance("00000") + 16)
 
     def _on_row(self, index: QModelIndex) -> None:
         if index.isValid():

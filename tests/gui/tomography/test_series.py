@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 
 from atomseg_app.alignment import Alignment
-from atomseg_app.data import Image, ImageSeries, Source
+from atomseg_app.data import Image, ImageSeries, Source, TiltSeries
 from atomseg_app.errors import UserError
 from atomseg_app.gui.tomography.angle_table import ANGLE, SHIFT_X, USE
 from atomseg_app.gui.tomography.model import as_series
@@ -318,3 +318,16 @@ def test_numbered_images_are_one_series_if_the_user_says_so(tab, views, tmp_path
     assert tab.gather([str(folder / "tilt_1.tif")]) == [str(folder / "tilt_1.tif")]
     tab.window().show_workspace("atoms")
     assert tab.window().current_tab().gather([str(folder)]) == [str(folder)], "the other tab opens images"
+
+
+def test_thumbnails_are_made_of_the_views_in_sight(tab, qtbot, rng):
+    """Of 300 views only those whose rows are seen: each one more has the table measure its columns again."""
+    values = rng.random((300, 16, 16), np.float32)
+    tilts = tuple(np.linspace(-70, 70, 300))
+    tab.window().show_item(TiltSeries(values, (1.0, 1.0), Source("/data/many.mrc"), tilt_deg=tilts))
+    rows = tab.table.rows
+    qtbot.waitUntil(lambda: any(not picture.isNull() for picture in rows._pictures.values()))
+    qtbot.wait(200)
+    assert len(rows._pictures) < 60
+    tab.table.scrollToBottom()
+    qtbot.waitUntil(lambda: 299 in rows._pictures and not rows._pictures[299].isNull())
