@@ -157,6 +157,7 @@ class SurfacesPanel(QWidget):
             item = self._grid.takeAt(index)
             widget = None if item is None else item.widget()
             if widget is not None:
+                widget.hide()
                 widget.deleteLater()
         for row, each in enumerate(() if subject is None else subject.classes):
             assert subject is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
@@ -16,6 +17,7 @@ from atomseg_app.gui.tomography.model import TomoModel, angles_known
 from atomseg_app.gui.tomography.series_editing import NAMES
 from atomseg_app.tomography.tilts import saxton, start_step
 
+_EVEN_DEG = 0.02
 SCHEMES = {"step": "Start and step", "saxton": "Saxton scheme"}
 
 
@@ -79,6 +81,7 @@ class AnglesPanel(QWidget):
             self.state.setText("No tilt series is shown." if self._model.entries else "No tilt series is open.")
             return
         self.state.setText(_state(series))
+        self._show_scheme(series)
         blocker = QSignalBlocker(self.axis)
         self.axis.setCurrentIndex(self.axis.findData(series.tilt_axis))
         blocker.unblock()
@@ -86,6 +89,15 @@ class AnglesPanel(QWidget):
         if not self.pixel.hasFocus() or not self.pixel.isModified():
             self.pixel.setText("" if size is None else f"{size:.6g}")
         self.pixel.setPlaceholderText("not known")
+
+    def _show_scheme(self, series: TiltSeries) -> None:
+        """The scheme that an evenly tilted series follows, unless another one was typed."""
+        angles = np.asarray(series.tilt_deg, float)
+        steps = np.diff(angles)
+        even = len(steps) > 0 and bool(np.isfinite(steps).all()) and float(np.ptp(steps)) < _EVEN_DEG
+        if even and not (self.start.isModified() or self.step.isModified()):
+            self.start.setText(f"{angles[0]:.4g}")
+            self.step.setText(f"{float(steps.mean()):.4g}")
 
     def _on_pixel(self) -> None:
         try:

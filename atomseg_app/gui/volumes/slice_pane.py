@@ -83,7 +83,6 @@ class SlicePane(Canvas):
         self.volume: Volume | None = None
         self.index = 0
         self.place = (0, 0, 0)
-        self.note = ""
         self.show_cross = True
         self._turned = 0.0
         self._wanted: int | None = None
@@ -223,12 +222,11 @@ class SlicePane(Canvas):
     def _paint_title(self, painter: QPainter, area: QRectF) -> None:
         """Which slice this is, on a plate so that it reads on any picture."""
         size = None if self.volume is None else self.volume.pixel_size_nm[self.plane.cut]
-        where = f"{AXES[self.plane.cut]} {self.index}"
-        if size is not None:
-            where += f" · {length_text(self.index * size, 4)}"
-        text = f"{self.plane.name}   {where}" + (f"   {self.note}" if self.note else "")
-        metrics = painter.fontMetrics()
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(area.width() - 24))
+        where = f"{self.plane.name}   {AXES[self.plane.cut]} {self.index}"
+        length = "" if size is None else f" · {length_text(self.index * size, 4)}"
+        metrics, room = painter.fontMetrics(), round(area.width() - 24)
+        texts = (where + length, where, self.plane.name)
+        text = next((each for each in texts if metrics.horizontalAdvance(each) <= room), self.plane.name)
         plate = QRectF(area.left() + 8, area.top() + 8, metrics.horizontalAdvance(text) + 14, metrics.height() + 6)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)

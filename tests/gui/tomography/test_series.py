@@ -331,3 +331,17 @@ def test_thumbnails_are_made_of_the_views_in_sight(tab, qtbot, rng):
     assert len(rows._pictures) < 60
     tab.table.scrollToBottom()
     qtbot.waitUntil(lambda: 299 in rows._pictures and not rows._pictures[299].isNull())
+
+
+def test_the_scheme_is_that_of_the_series_until_another_one_is_typed(tab):
+    """ "Apply" at once changes nothing; what the user typed is not overwritten by what changes otherwise."""
+    angles = tuple(np.arange(-60.0, 61.0, 3.0))
+    values = np.zeros((len(angles), 8, 8), np.float32)
+    tab.window().show_item(TiltSeries(values, (1.0, 1.0), Source("/data/even.mrc"), tilt_deg=angles))
+    panel = tab.steps.angles
+    assert (panel.start.text(), panel.step.text()) == ("-60", "3")
+    assert panel.angles() == pytest.approx(angles)
+    panel.step.selectAll()
+    QTest.keyClicks(panel.step, "1.5")
+    tab.editing.set_axis("x")
+    assert panel.step.text() == "1.5"

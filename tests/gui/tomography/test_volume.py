@@ -153,8 +153,10 @@ def test_volumes_beyond_the_texture_limit_are_shrunk_and_it_is_said(rng):
     assert step_for((100, 3000, 100), 2048, 10**9) == 2
     assert step_for((1024, 1024, 1024), 2048, 512**3) == 2
     values = rng.normal(size=(5, 6, 8)).astype(np.float32)
-    values[0, 0, 0] = np.nan
+    values[0, 0, :2] = np.nan, np.inf
     small = shrunk(values, 2)
+    block = values[:2, :2, :2]
+    np.testing.assert_allclose(small[0, 0, 0], block[np.isfinite(block)].sum() / 8, rtol=1e-5)
     assert small.shape == (2, 3, 4)
     np.testing.assert_allclose(small[1, 2, 3], values[2:4, 4:6, 6:8].mean(), rtol=1e-5)
     assert np.isfinite(small).all()
