@@ -211,7 +211,7 @@ def brightness(tab):
 
 def test_pixels_of_a_volume_are_where_the_slices_show_them(drawn, screenshot):
     """Looked at along z: low x is left and low y is up, as in the XY slice; nothing is mirrored."""
-    drawn.volume3d.set_look(Look(box=False))
+    drawn.volume3d.set_look(Look(box=False, cross=False))
     picture = brightness(drawn)
     rows, columns = np.nonzero(picture > 0.5)
     height, width = picture.shape
@@ -223,7 +223,7 @@ def test_pixels_of_a_volume_are_where_the_slices_show_them(drawn, screenshot):
 
 @pytest.mark.parametrize("mode", ["mip", "translucent", "surface"])
 def test_clipping_takes_away_what_is_cut_off(drawn, qtbot, mode):
-    drawn.volume3d.set_look(Look(mode=mode, box=False))
+    drawn.volume3d.set_look(Look(mode=mode, box=False, cross=False))
     qtbot.wait(400)
     idle(drawn, qtbot)
     QApplication.processEvents()
@@ -237,7 +237,7 @@ def test_clipping_takes_away_what_is_cut_off(drawn, qtbot, mode):
 
 
 def test_the_box_is_drawn_and_hidden(drawn):
-    drawn.volume3d.set_look(with_clip(Look(box=True), 0, 0.9, 1.0))
+    drawn.volume3d.set_look(with_clip(Look(box=True, cross=False), 0, 0.9, 1.0))
     lines = (brightness(drawn) > 0.1).sum()
     drawn.volume3d.set_look(replace(drawn.volume3d.look, box=False))
     assert (brightness(drawn) > 0.1).sum() < 0.2 * lines
