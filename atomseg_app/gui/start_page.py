@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QFrame,
@@ -30,6 +30,7 @@ from atomseg_app.gui.theme import Theme
 from atomseg_app.gui.welcome import news, samples
 
 _WIDTH_CHARACTERS = 150
+_NEWS_AFTER_MS = 100
 
 
 class StartPage(QScrollArea):
@@ -152,8 +153,9 @@ class StartPage(QScrollArea):
         return self._card("Samples", rows)
 
     def _news_card(self) -> QFrame:
-        text = QLabel(news() or "This is the first version.")
-        text.setTextFormat(Qt.TextFormat.MarkdownText)
+        text = QLabel(textFormat=Qt.TextFormat.MarkdownText)
+        # A long text is laid out again whenever a widget round it gets a parent, which took a fifth of the start.
+        QTimer.singleShot(_NEWS_AFTER_MS, text, lambda: text.setText(news() or "This is the first version."))
         text.setWordWrap(True)
         text.setAlignment(Qt.AlignmentFlag.AlignTop)
         area = QScrollArea(widgetResizable=True)
