@@ -7,7 +7,9 @@ The environment says how many minutes each trains (``ATOMSEG_BENCH_MINUTES``, 20
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -31,6 +33,7 @@ from atomseg_app.simulate.catalyst_preset import METAL, PORES, SUPPORT
 
 _PAINTED = 5
 _ALLOWED = 0.03
+_METAL = 0.001  # share of the voxels that must be metal, or little can be said of it
 _GAP = 4  # slices between those that teach and those that judge
 _CLASSES = (PORES, SUPPORT, METAL)
 
@@ -50,10 +53,9 @@ def painted_slices(side: int, minutes: int, seeds: int) -> list[Bar]:
     """Five painted slices of a kind of support that no bundled network knows, against all slices painted."""
     rows: list[list[object]] = []
     short: list[float] = []
-    for seed in range(seeds):
-        made = unseen_catalyst(FIRST_SEED + 20_000 + seed, (side,) * 3)
-        first = 2 * side // 3
-        judged = np.arange(first + _GAP, side)
+    first = 2 * side // 3
+    judged = np.arange(first + _GAP, side)
+    for seed, made in _with_metal(unseen_catalyst, FIRST_SEED + 20_000, seeds, side, first):
         found = {
             name: _trained(made, labels, judged, TrainSegmentation(minutes=minutes, seed=seed, axis="y"))
             for name, labels in (("few", painted(made, first, _PAINTED)), ("all", painted(made, first, first)))
@@ -76,9 +78,8 @@ def architectures(side: int, minutes: int, seeds: int) -> None:
     rows: list[list[object]] = []
     for architecture in get_args(ArchitectureName):
         scores = []
-        for seed in range(seeds):
-            made = make_catalyst(FIRST_SEED + 30_000 + seed, (side,) * 3)
-            half = side // 2
+        half = side // 2
+        for seed, made in _with_metal(make_catalyst, FIRST_SEED + 30_000, seeds, side, half):
             settings = TrainSegmentation(architecture=architecture, minutes=minutes, seed=seed, axis="y")
             scores.append(_trained(made, painted(made, half, half), np.arange(half + _GAP, side), settings))
         found = np.array(scores)
@@ -88,6 +89,21 @@ def architectures(side: int, minutes: int, seeds: int) -> None:
         f"{minutes} minutes each, {seeds} seeds, spread over them.",
         ["architecture", "metal", "support", "pores"], rows,
     )  # fmt: skip
+
+
+def _with_metal(
+    make: Callable[[int, tuple[int, int, int]], Catalyst], first_seed: int, count: int, side: int, first: int
+) -> Iterator[tuple[int, Catalyst]]:
+    """So many volumes with their seeds, counted from the first: those with metal both where is taught and judged."""
+    found = 0
+    for seed in itertools.count():
+        made = make(first_seed + seed, (side,) * 3)
+        metal = made.labels.values == METAL
+        if min(metal[:, :first].mean(), metal[:, first + _GAP :].mean()) >= _METAL:
+            yield seed, made
+            found += 1
+        if found == count:
+            return
 
 
 def painted(made: Catalyst, first: int, count: int) -> Labels:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atomseg_app.benchmarks.painting import painted
+from atomseg_app.benchmarks.painting import _with_metal, painted
 from atomseg_app.benchmarks.segmentation import best_threshold, dice, grey_levels
 from atomseg_app.benchmarks.segmentation_truth import match
 from atomseg_app.label_classes import IGNORE
 from atomseg_app.simulate.catalyst import make_catalyst
+from atomseg_app.simulate.catalyst_preset import METAL
 
 
 def test_matching_counts_merged_and_split_particles() -> None:
@@ -49,3 +50,13 @@ def test_dice_of_a_matrix_and_the_set_that_it_is_of() -> None:
     assert not taught[8:].any()
     np.testing.assert_array_equal(few[:, taught], made.labels.values[:, taught])
     assert (painted(made, 8, 8).values != IGNORE).any(axis=(0, 2)).sum() == 8
+
+
+def test_painting_is_judged_where_there_is_metal() -> None:
+    made = list(_with_metal(make_catalyst, 700, 2, 48, 32))
+    assert len(made) == 2
+    for seed, one in made:
+        again = make_catalyst(700 + seed, (48,) * 3).labels.values
+        np.testing.assert_array_equal(one.labels.values, again)
+        assert (again[:, :32] == METAL).mean() >= 0.001
+        assert (again[:, 36:] == METAL).mean() >= 0.001
