@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QWidget
 
 from atomseg_app.data import Data
 from atomseg_app.gui.context import Context
@@ -83,6 +83,19 @@ class Tab(QWidget):
         """Be there when shown."""
         self.build()
         super().showEvent(event)
+
+    def in_columns(self, left: QWidget, middle: QWidget, right: QWidget, widths: Sequence[int]) -> Iterator[None]:
+        """Lay out what a workspace consists of; the middle one gets what room there is."""
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        for widget in (left, middle, right):
+            splitter.addWidget(widget)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes(list(widths))
+        splitter.setCollapsible(1, False)
+        yield
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(splitter)
 
     def _build(self) -> Iterator[None] | None:
         """Make views and forms of the models and the registered actions, at once or yielding on the way."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from atomseg_app.data import Data, Labels, Volume
 from atomseg_app.errors import UserError
@@ -322,16 +322,7 @@ class SegmentationTab(Tab):
         for page in (self.empty, work):
             self.pages.addWidget(page)
         yield
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (self.left, self.pages, self.steps):
-            splitter.addWidget(widget)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([270, 760, 340])
-        splitter.setCollapsible(1, False)
-        yield
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        yield from self.in_columns(self.left, self.pages, self.steps, (270, 760, 340))
 
     def _connect(self) -> None:
         model = self.model

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from atomseg_app import places
 from atomseg_app.data import Data, Image, ImageSeries, TiltSeries, Volume
@@ -329,16 +329,7 @@ class TomographyTab(Tab):
         column.addWidget(self.strip)
         column.addWidget(self.pages, 1)
         yield
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (self.left, self.middle, self.steps):
-            splitter.addWidget(widget)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([330, 720, 320])
-        splitter.setCollapsible(1, False)
-        yield
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        yield from self.in_columns(self.left, self.middle, self.steps, (330, 720, 320))
 
     def _connect(self) -> None:
         model, rows, angles = self.model, self.table.rows, self.steps.angles
