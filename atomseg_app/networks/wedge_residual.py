@@ -47,17 +47,30 @@ class WedgeResidual(nn.Module):
 
     def forward(self, views: torch.Tensor, beam: ParallelBeam) -> torch.Tensor:
         """Raises ValueError where views and beam do not belong together."""
-        with torch.no_grad():
-            soft = sirt(beam, views.float(), _SOFT)
-            scale = brightness(soft)
-            soft, wanted = soft / scale, views.float() / scale
-            noise = relative_noise(wanted)
-            image = total_variation(beam, wanted, self.weight * found_weight(wanted), self.start, soft)
+        image, soft, wanted, noise, scale = self.begun(views, beam)
+        return self.corrected(image, soft, wanted, beam, noise) * scale
+
+    def corrected(
+        self, image: torch.Tensor, soft: torch.Tensor, wanted: torch.Tensor, beam: ParallelBeam, noise: torch.Tensor
+    ) -> torch.Tensor:
+        """All corrections of an image (slices, z, x) by total variation, about as bright as 1, that belongs to views.
+
+        ``soft`` is SIRT's image, ``noise`` (slices,) as :func:`relative_noise` tells it.
+        """
         for correct, obey in zip(self.correct, self.obey, strict=True):
             image = correct(image, soft, wanted, beam, noise)
             image = obey(image, wanted, beam, noise)
-        answer: torch.Tensor = image.clamp(min=0) * scale
+        answer: torch.Tensor = image.clamp(min=0)
         return answer
+
+    @torch.no_grad()
+    def begun(self, views: torch.Tensor, beam: ParallelBeam) -> tuple[torch.Tensor, ...]:
+        """What :meth:`corrected` takes, of views (slices, view, t): image, soft, wanted, noise; and the scale."""
+        soft = sirt(beam, views.float(), _SOFT)
+        scale = brightness(soft)
+        soft, wanted = soft / scale, views.float() / scale
+        image = total_variation(beam, wanted, self.weight * found_weight(wanted), self.start, soft)
+        return image, soft, wanted, relative_noise(wanted), scale
 
 
 class Obedience(nn.Module):

@@ -1,13 +1,12 @@
 """Filling of a missing wedge without a training set: a small network learns from the user's own views.
 
-Two things are asked of it. Views that it is not shown, some of them beyond those that it is, are to be predicted; and
-what it makes of the views, turned about the tilt axis and seen again through the same rays with fresh noise, is to come
-out again: what is known in one direction tells what is missing in another. (Equivariant imaging: Chen, Tachella and
-Davies, ICCV 2021; IsoNet, Liu et al., Nat. Commun. 13 (2022) 6482, and DeepDeWedge, Wiedemann and Heckel, Nat. Commun.
-15 (2024) 8255, turn subtomograms; views that are left out: Yaman et al., Magn. Reson. Med. 84 (2020) 3172.) The network
-is the one of ``wedge_residual.py``, which starts from total variation and obeys the views, with fewer features. Views
-that nothing learns from judge all of it: they choose the weight of total variation, when learning ends, and whether
-what was learned is used at all.
+What total variation makes of the views, turned about the tilt axis and seen again through the same rays, is to come
+out again: what is known in one direction tells what is missing in another. What the network then makes of the views is
+turned and learnt from in the next round. (IsoNet, Liu et al., Nat. Commun. 13 (2022) 6482, and DeepDeWedge, Wiedemann
+and Heckel, Nat. Commun. 15 (2024) 8255, turn subtomograms; equivariant imaging: Chen, Tachella and Davies, ICCV 2021.)
+The network is the one of ``wedge_residual.py``, which starts from total variation and obeys the views, with fewer
+features. Slices that nothing is learnt from, turned, judge the rounds, and whether what was learned is used at all; if
+not, the answer is total variation, its weight chosen by views that are left out.
 """
 
 from __future__ import annotations
@@ -31,14 +30,19 @@ from atomseg_app.operations import Report
 from atomseg_app.rays.parallel_beam import ParallelBeam
 from atomseg_app.rays.reconstruct import found_weight, sirt, total_variation
 from atomseg_app.tomography.predicted_weight import predicted_weight
-from atomseg_app.tomography.turned_slices import Stopped, TurnedSlices
-from atomseg_app.tomography.unseen_views import unseen_views
+from atomseg_app.tomography.turned_slices import Lessons, Stopped, TurnedSlices
+from atomseg_app.tomography.unseen_views import lit_slices, unseen_views
 
-_VERSION = 1  # of what is learned, and how
-_BATCH, _MOST_STEPS, _VALIDATE_EVERY, _PATIENCE = 8, 100_000, 25, 8
+_VERSION = 2  # of what is learned, and how
+_ROUNDS = 4
+_BATCH, _MOST_STEPS, _VALIDATE_EVERY = 8, 100_000, 100
 _CHECKPOINT_S = 20.0
 _BLOCK = 16  # slices that are filled at a time
-_SOFT, _START = 10, 100  # iterations of SIRT and of total variation
+_SOFT, _ITERATIONS = 10, 100  # of SIRT and of total variation, where nothing is learnt
+_TRIED, _TRIALS = 6, 32  # one slice of so many is not learnt from; so many trials are made of those
+_BETTER = 0.9  # of total variation's error on trial, else nothing was learnt
+_OBEY = 10  # iterations of SIRT at the end
+_START = 60  # iterations of total variation that the network begins with
 _RUN = "self.json"
 
 
@@ -70,22 +74,35 @@ def fill_self(
     judged = unseen_views(views, beam)
     run = _Run(views, beam, report)
     if judged is None:
-        report.note("There are too few views to learn from some and be judged by others; this is total variation.")
+        report.note("There are too few views, or nothing in them, to learn from; this is total variation.")
         return run.first(1.0)
-    factor, before = predicted_weight(judged, report)
-    slices, network = run.first(factor), _network(seed, factor)
-    course = TurnedSlices(views, beam, seed, report, run.show, judged)
+    factor, _ = predicted_weight(judged, report)
+    lit = lit_slices(views).nonzero()[:, 0]
+    tried = lit[::_TRIED]
+    learnt = lit[torch.arange(len(lit)) % _TRIED != 0] if len(lit) > _TRIED else lit
+    network, first = _network(seed), run.first(1.0)
+    trial = Lessons(first[tried], views[tried], beam, network, seed + _ROUNDS, report, _TRIALS)
+    best: tuple[float, Path | None] = (_BETTER * trial.before, None)
     with suppress(Stopped):
-        train(network, course, _plan(minutes, steps, seed), folder, report)
-    progress = read_progress(folder)
-    if progress is None or progress.best >= before:
+        for number in range(_ROUNDS):
+            part, place = report.part(number / _ROUNDS, (number + 1) / _ROUNDS), folder / f"round-{number + 1}"
+            slices = first if number == 0 else run.filled(network)
+            lessons = Lessons(slices[learnt], views[learnt], beam, network, seed + number, report)
+            course = TurnedSlices(lessons, trial, seed + number, part, run.show)
+            try:
+                train(network, course, _plan(minutes, steps, seed), place, part)
+            finally:
+                progress = read_progress(place)
+                if progress is not None and progress.best < best[0]:
+                    best = progress.best, place
+    if best[1] is None:
         report.note(
-            "What was learned from the series predicts views that it was not shown no better than total variation "
-            "does, which is the answer."
+            "What was learned from the series fills the wedge of slices that it was not shown no better than total "
+            "variation does, which is the answer."
         )
-        return slices
-    report.log(f"unseen views are {100 * progress.best:.2f} % off, after total variation {100 * before:.2f} %")
-    network.load_state_dict(averaged_weights(folder))
+        return run.first(factor)
+    report.log(f"slices on trial are {best[0]:.4f} off, after total variation {trial.before:.4f}")
+    network.load_state_dict(averaged_weights(best[1]))
     return run.filled(network)
 
 
@@ -100,20 +117,15 @@ class _Run:
         """Slices (slices, z, x) by total variation, with so many times the weight that the noise suggests."""
         made = []
         for block in self._blocks():
-            self._report.check()
             start = sirt(self._beam, block, _SOFT)
-            made.append(total_variation(self._beam, block, factor * found_weight(block), _START, start))
+            made.append(total_variation(self._beam, block, factor * found_weight(block), _ITERATIONS, start))
         return torch.cat(made)
 
     @torch.no_grad()
     def filled(self, network: nn.Module) -> torch.Tensor:
-        """Slices (slices, z, x) that a network gives."""
+        """Slices (slices, z, x) that a network gives, and SIRT brings nearer to the views."""
         network.eval()
-        made = []
-        for block in self._blocks():
-            self._report.check()
-            made.append(network(block, self._beam))
-        return torch.cat(made)
+        return torch.cat([sirt(self._beam, block, _OBEY, network(block, self._beam)) for block in self._blocks()])
 
     @torch.no_grad()
     def show(self, network: nn.Module) -> None:
@@ -123,11 +135,12 @@ class _Run:
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         for start in range(0, len(self._views), _BLOCK):
+            self._report.check()
             yield self._views[start : start + _BLOCK]
 
 
-def _network(seed: int, factor: float) -> WedgeResidual:
-    """The network with random weights from a seed, which starts from so much total variation; it changes nothing yet.
+def _network(seed: int) -> WedgeResidual:
+    """The network with random weights from a seed; it changes nothing yet.
 
     torch's own random numbers stay as they are.
     """
@@ -139,10 +152,10 @@ def _network(seed: int, factor: float) -> WedgeResidual:
 
 
 def _plan(minutes: float, steps: int | None, seed: int) -> Plan:
-    """How long a round lasts; by steps where they are given."""
+    """How long each round lasts; by steps where they are given, for all rounds together."""
     return Plan(
-        steps=steps or _MOST_STEPS, batch=_BATCH, warmup=20, decay=0.4, seed=seed, validate_every=_VALIDATE_EVERY,
-        patience=_PATIENCE, checkpoint_s=_CHECKPOINT_S, minutes=0.0 if steps else minutes,
+        steps=max(1, steps // _ROUNDS) if steps else _MOST_STEPS, batch=_BATCH, warmup=20, decay=0.4, seed=seed,
+        validate_every=_VALIDATE_EVERY, checkpoint_s=_CHECKPOINT_S, minutes=0.0 if steps else minutes / _ROUNDS,
     )  # fmt: skip
 
 

@@ -53,12 +53,6 @@ def unseen_views(views: torch.Tensor, beam: ParallelBeam) -> UnseenViews | None:
     return _without(held, beam, _LEFT_OUT, _OUTERMOST, _OUTERMOST)
 
 
-def splits_of(views: torch.Tensor, beam: ParallelBeam) -> tuple[UnseenViews, ...]:
-    """Three ways to leave views out: some between, with some at both ends or at either."""
-    ends = ((_OUTERMOST, _OUTERMOST), (2 * _OUTERMOST, 0), (0, 2 * _OUTERMOST))
-    return tuple(_without(views, beam, first, *end) for first, end in zip((2, 3, 4), ends, strict=True))
-
-
 def lit_slices(views: torch.Tensor) -> torch.Tensor:
     """Which slices (slices,) hold something; none where all views (slices, view, t) are empty."""
     mean = views.abs().mean((1, 2))

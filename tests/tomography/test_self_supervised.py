@@ -119,7 +119,7 @@ def test_a_seed_gives_the_same_answer_again_and_views_are_obeyed(
         for folder, seed in zip(folders, (5, 5, 6), strict=True)
     )
     assert torch.equal(first, again)
-    one, same, other = (averaged_weights(folder)["correct.0.unet.stem.0.weight"] for folder in folders)
+    one, same, other = (averaged_weights(folder / "round-1")["correct.0.unet.stem.0.weight"] for folder in folders)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert first.shape == truth.shape
@@ -144,7 +144,8 @@ def test_a_run_that_was_cancelled_goes_on_as_if_nothing_had_happened(
         fill_self(
             views, beam, Report(on_progress, cancelled=lambda: state["cancelled"]), folder=tmp_path, steps=4, seed=5
         )
-    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert (tmp_path / "round-1" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "round-4").exists()
     whole = fill_self(views, beam, Report(), steps=4, seed=5)
     assert torch.equal(fill_self(views, beam, Report(), folder=tmp_path, steps=4, seed=5), whole)
     assert torch.equal(fill_self(views, beam, Report(), folder=tmp_path, steps=4, seed=5), whole), "nothing is left"
@@ -190,18 +191,38 @@ def test_a_run_that_was_killed_goes_on_and_is_as_good(
     command = [sys.executable, "-c", textwrap.dedent(script)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        twos = 0
         for line in process.stdout:
-            if line.startswith("step 6"):
+            twos += line.startswith("step 2 ")
+            if twos == 2:  # in the second round
                 os.kill(process.pid, signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL
-    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert (tmp_path / "run" / "round-2" / "checkpoint.safetensors").exists()
     steps: list[str] = []
     began = time.monotonic()
     found = fill_self(
         views, beam, Report(lambda _, message: steps.append(message)), folder=tmp_path / "run", steps=16, seed=5
     )
     assert time.monotonic() - began < 600
-    assert not any(step.startswith("step 4 ") for step in steps[:20]), "what was done is not done again"
+    assert sum(step.startswith("step 1 ") for step in steps) == 2, "what was done is not done again"
     whole = fill_self(views, beam, Report(), steps=16, seed=5)
     assert rms(found, truth) < 1.05 * rms(whole, truth)
+
+
+def test_turned_slices_teach_what_the_wedge_hides() -> None:
+    """Spots that are all alike: after a minute they are nearer to the truth than by total variation."""
+    generator = torch.Generator().manual_seed(8)
+    places = 32 * (0.25 + 0.5 * torch.rand(12, 9, 2, generator=generator))
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    off = (rows - places[..., :1, None]) ** 2 + (columns - places[..., 1:, None]) ** 2
+    truth = (-off / (2 * 1.2**2)).exp().sum(1)
+    tilts = torch.arange(-56, 57, 4, dtype=torch.float64)
+    beam = ParallelBeam(tilts, 32)
+    views = beam.project(truth)
+    report = Report()
+    found = fill_self(views, beam, report, steps=360, seed=1)
+    assert not report.facts.notes
+    plain = total_variation(beam, views, found_weight(views), 150, sirt(beam, views, 10))
+    assert rms(found, truth) < 0.7 * rms(plain, truth)
+    assert float((beam.project(found) - views).norm() / views.norm()) < 0.05
