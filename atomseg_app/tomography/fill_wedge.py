@@ -265,7 +265,10 @@ class _Run:
 @contextmanager
 def unfinished_work(views: torch.Tensor, beam: ParallelBeam) -> Iterator[Path]:
     """Folder of what was learned from these views: what was interrupted goes on from there; removed at the end."""
+    from atomseg_app.tomography.self_supervised import VERSION
+
     content = hashlib.sha256(views.numpy().tobytes())
+    content.update(str(VERSION).encode())
     content.update(beam.tilt_deg.numpy().tobytes() + beam.shift_px.numpy().tobytes())
     folder = places.cache_folder() / "wedge-self" / content.hexdigest()[:24]
     yield folder

@@ -33,7 +33,8 @@ from atomseg_app.tomography.predicted_weight import predicted_weight
 from atomseg_app.tomography.turned_slices import Lessons, Stopped, TurnedSlices
 from atomseg_app.tomography.unseen_views import lit_slices, unseen_views
 
-_VERSION = 2  # of what is learned, and how
+VERSION = 2
+"""Of what is learned, and how: an unfinished run of another is not gone on with."""
 _ROUNDS = 4
 _BATCH, _MOST_STEPS, _VALIDATE_EVERY = 8, 100_000, 100
 _CHECKPOINT_S = 20.0
@@ -164,7 +165,7 @@ def _claim(folder: Path, views: torch.Tensor, beam: ParallelBeam, seed: int) -> 
     content = hashlib.sha256(views.contiguous().numpy().tobytes())
     for numbers in (beam.tilt_deg, beam.shift_px):
         content.update(numbers.numpy().tobytes())
-    mine = {"series": content.hexdigest(), "seed": seed, "version": _VERSION}
+    mine = {"series": content.hexdigest(), "seed": seed, "version": VERSION}
     path = folder / _RUN
     if path.exists():
         try:
