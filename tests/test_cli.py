@@ -50,10 +50,12 @@ def run(*arguments) -> int:
 
 
 def start(*arguments, **options) -> subprocess.Popen:
+    """A command that hears Ctrl-C, which shells keep from what they start in the background, these tests included."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    heard = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        **options,
+        preexec_fn=heard, **options,
     )  # fmt: skip
 
 
