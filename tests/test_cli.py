@@ -52,10 +52,11 @@ def run(*arguments) -> int:
 def start(*arguments, **options) -> subprocess.Popen:
     """A command that hears Ctrl-C, which shells keep from what they start in the background, these tests included."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    heard = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.name != "nt":
+        options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        preexec_fn=heard, **options,
+        **options,
     )  # fmt: skip
 
 
