@@ -71,7 +71,7 @@ def tab(main_window: MainWindow, watchdog: StallWatchdog) -> TomographyTab:
 def filled(tab: TomographyTab, series: TiltSeries, qtbot: QtBot) -> TomographyTab:
     """The tab with the series."""
     tab.window().show_item(series)
-    qtbot.waitUntil(lambda: tab.series_page.projection.canvas.picture_rect().width() > 100)
+    qtbot.waitUntil(lambda: tab.series_page.projection.canvas.picture_rect().width() > 100, timeout=30_000)
     return tab
 
 
@@ -79,7 +79,7 @@ def filled(tab: TomographyTab, series: TiltSeries, qtbot: QtBot) -> TomographyTa
 def sliced(tab: TomographyTab, volume: Volume, qtbot: QtBot) -> TomographyTab:
     """The tab with a volume."""
     tab.window().show_item(volume)
-    qtbot.waitUntil(lambda: tab.slices.panes["XY"].picture_rect().width() > 60)
+    qtbot.waitUntil(lambda: tab.slices.panes["XY"].picture_rect().width() > 60, timeout=30_000)
     return tab
 
 
